@@ -1,0 +1,56 @@
+package placement_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/placement"
+)
+
+func TestCompileNamesTheFieldOfWhatIsWrong(t *testing.T) {
+	tests := map[string]struct{ spec, want string }{
+		"nothing required":        {`mode: Enforce`, `spec: Required value: the policy requires no node label: set nodeSelector or nodeSelectorFrom`},
+		"an unknown mode":         {"mode: Sleep\n" + ownLabel, `spec.mode: Unsupported value: "Sleep": supported values: "Enforce", "Audit"`},
+		"an unknown source":       {`nodeSelectorFrom: [{type: Moon}]`, `spec.nodeSelectorFrom[0].type: Unsupported value: "Moon": supported values: "WorkloadSelector"`},
+		"an unknown conflict":     {"conflictPolicy: Fight\n" + ownLabel, `spec.conflictPolicy: Unsupported value: "Fight": supported values: "Reject", "PreferExisting", "PreferPolicy"`},
+		"Deny beside Warn":        {"validationActions: [Deny, Warn]\n" + ownLabel, `spec.validationActions: Invalid value: ["Deny","Warn"]: Deny and Warn exclude each other: a denial says all that a warning would`},
+		"an unknown action":       {"validationActions: [Shout]\n" + ownLabel, `spec.validationActions[0]: Unsupported value: "Shout": supported values: "Deny", "Warn", "Audit"`},
+		"a selector out of shape": {"matchConstraints: {namespaceSelector: {matchExpressions: [{key: a, operator: In}]}}\n" + ownLabel, "spec.matchConstraints.namespaceSelector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			compiled, failed := placement.Compile([]v1alpha1.PlacementPolicy{policy(t, "good", ownLabel), policy(t, "bad", test.spec)})
+			if diff := cmp.Diff(test.want, failed["bad"].ToAggregate().Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			if len(failed) != 1 || compiled.Len() != 1 {
+				t.Errorf("%d policies compiled and %d failed; the good one has to compile all the same", compiled.Len(), len(failed))
+			}
+		})
+	}
+}
+
+func TestForSelectsByTheLabelsOfTheNamespace(t *testing.T) {
+	policies := compile(t,
+		policy(t, "everywhere", ownLabel),
+		policy(t, "enabled", "matchConstraints: {namespaceSelector: {matchLabels: {berth.dev/placement: enabled}}}\n"+ownLabel),
+		policy(t, "not-dev", "matchConstraints: {namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: NotIn, values: [dev]}]}}\n"+ownLabel),
+	)
+	tests := map[string]struct {
+		namespace placement.Namespace
+		want      []string
+	}{
+		"plain":   {placement.Namespace{Name: "a", Labels: map[string]string{"kubernetes.io/metadata.name": "a"}}, []string{"everywhere", "not-dev"}},
+		"enabled": {placement.Namespace{Name: "dev", Labels: map[string]string{"kubernetes.io/metadata.name": "dev", "berth.dev/placement": "enabled"}}, []string{"enabled", "everywhere"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			decision := policies.For(test.namespace).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)})
+			if diff := cmp.Diff(test.want, decision.Policies); diff != "" {
+				t.Errorf("policies (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

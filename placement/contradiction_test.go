@@ -1,0 +1,100 @@
+package placement_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+
+	"berth.dev/berth/placement"
+)
+
+// Each case gives the tutorial's DaemonSet, which gets nodeSelector app=example,
+// node affinity of its own.
+func TestAPlacementIsDeniedExactlyWhenNoNodeCouldEverMatch(t *testing.T) {
+	tests := map[string]struct {
+		terms  string
+		denied bool
+	}{
+		"a value that is not the required one":       {`[{matchExpressions: [{key: app, operator: In, values: [other]}]}]`, true},
+		"the required value among others":            {`[{matchExpressions: [{key: app, operator: In, values: [other, example]}]}]`, false},
+		"all values but the required one":            {`[{matchExpressions: [{key: app, operator: NotIn, values: [example]}]}]`, true},
+		"the required key absent":                    {`[{matchExpressions: [{key: app, operator: DoesNotExist}]}]`, true},
+		"the required key present":                   {`[{matchExpressions: [{key: app, operator: Exists}]}]`, false},
+		"the required value as a number":             {`[{matchExpressions: [{key: app, operator: Gt, values: ["3"]}]}]`, true},
+		"one of two terms contradicted":              {`[{matchExpressions: [{key: app, operator: In, values: [other]}]}, {matchExpressions: [{key: disk, operator: Exists}]}]`, false},
+		"both terms contradicted":                    {`[{matchExpressions: [{key: app, operator: In, values: [other]}]}, {matchExpressions: [{key: disk, operator: Exists}, {key: disk, operator: DoesNotExist}]}]`, true},
+		"a key both present and absent":              {`[{matchExpressions: [{key: disk, operator: Exists}, {key: disk, operator: DoesNotExist}]}]`, true},
+		"a key absent and without a value":           {`[{matchExpressions: [{key: disk, operator: DoesNotExist}, {key: disk, operator: NotIn, values: [ssd]}]}]`, false},
+		"two lists of values that meet":              {`[{matchExpressions: [{key: disk, operator: In, values: [a, b]}, {key: disk, operator: In, values: [b, c]}]}]`, false},
+		"two lists of values that do not":            {`[{matchExpressions: [{key: disk, operator: In, values: [a]}, {key: disk, operator: In, values: [c]}]}]`, true},
+		"values all excluded":                        {`[{matchExpressions: [{key: disk, operator: In, values: [a, b]}, {key: disk, operator: NotIn, values: [a]}, {key: disk, operator: NotIn, values: [b]}]}]`, true},
+		"a range with a number in it":                {`[{matchExpressions: [{key: cpu, operator: Gt, values: ["3"]}, {key: cpu, operator: Lt, values: ["5"]}]}]`, false},
+		"a range with no number in it":               {`[{matchExpressions: [{key: cpu, operator: Gt, values: ["3"]}, {key: cpu, operator: Lt, values: ["4"]}]}]`, true},
+		"the narrower of two bounds counts":          {`[{matchExpressions: [{key: cpu, operator: Gt, values: ["8"]}, {key: cpu, operator: Gt, values: ["3"]}, {key: cpu, operator: Lt, values: ["6"]}]}]`, true},
+		"the narrower of two upper bounds":           {`[{matchExpressions: [{key: cpu, operator: Lt, values: ["3"]}, {key: cpu, operator: Lt, values: ["9"]}, {key: cpu, operator: Gt, values: ["4"]}]}]`, true},
+		"a value outside a range":                    {`[{matchExpressions: [{key: cpu, operator: In, values: ["2", x]}, {key: cpu, operator: Gt, values: ["2"]}]}]`, true},
+		"a value inside a range":                     {`[{matchExpressions: [{key: cpu, operator: In, values: ["2", "3"]}, {key: cpu, operator: Gt, values: ["2"]}]}]`, false},
+		"a bound that the API server will reject":    {`[{matchExpressions: [{key: cpu, operator: Gt, values: [many]}]}]`, false},
+		"an empty term only, which matches nothing":  {`[{}]`, false},
+		"a term of matchFields, which are not read":  {`[{matchFields: [{key: metadata.name, operator: In, values: [n-1]}]}]`, false},
+		"an operator that the API server will catch": {`[{matchExpressions: [{key: app, operator: Is, values: [other]}]}]`, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			ds := daemonSet(t, tutorial)
+			withAffinity(t, ds, test.terms)
+			outcome := compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: ds}).Outcome
+			if denied := outcome.Denied(); (denied != nil) != test.denied {
+				t.Errorf("denied with %v, want denied: %t", denied, test.denied)
+			}
+		})
+	}
+}
+
+func TestAContradictionWarnedOfLeavesTheObjectAsItCame(t *testing.T) {
+	ds := daemonSet(t, tutorial)
+	withAffinity(t, ds, `[{matchExpressions: [{key: app, operator: DoesNotExist}]}]`)
+	got := answerOf(compile(t, policy(t, "own-label", ownLabel+"\nvalidationActions: [Warn]")).Decide(placement.Input{DaemonSet: ds}).Outcome)
+	want := answer{Warnings: []string{`contradicts app=example of spec.template.spec.nodeSelector: no node can match both; remove this expression (spec.temp...`}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Decide (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheRecordForgetsWhatTheUserHasChangedSince(t *testing.T) {
+	ds := daemonSet(t, tutorial)
+	ds.Annotations = map[string]string{placement.InjectedAnnotation: `{"nodeSelector":{"gone":"1","mine":"1","pool":"a"}}`}
+	ds.Spec.Template.Spec.NodeSelector = map[string]string{"mine": "2", "pool": "a"}
+	got := answerOf(compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: ds}).Outcome)
+	want := answer{Patch: `[{"op":"add","path":"/spec/template/spec/nodeSelector/app","value":"example"},` +
+		`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"nodeSelector\":{\"app\":\"example\",\"pool\":\"a\"}}"}]`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Decide (-want +got):\n%s", diff)
+	}
+}
+
+func TestTakingTheSelectedLabelOffDoesNotEvadeThePolicy(t *testing.T) {
+	policies := compile(t, policy(t, "own-label", "matchConstraints: {objectSelector: {matchLabels: {managed: yes-please}}}\n"+ownLabel))
+	old := daemonSet(t, tutorial)
+	old.Labels = map[string]string{"managed": "yes-please"}
+	decision := policies.Decide(placement.Input{DaemonSet: daemonSet(t, tutorial), Old: old, TemplateChanged: true})
+	if diff := cmp.Diff([]string{"own-label"}, decision.Policies); diff != "" {
+		t.Errorf("policies (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheRatchetHoldsOnlyWhileWhatPlacementReadsStays(t *testing.T) {
+	breaking := func(ds *appsv1.DaemonSet) { ds.Spec.Template.Labels = map[string]string{"app": "other"} }
+	old, updated := daemonSet(t, tutorial), daemonSet(t, tutorial)
+	breaking(updated)
+	in := placement.Input{DaemonSet: updated, Old: old, TemplateChanged: true}
+	policies := compile(t, policy(t, "own-label", ownLabel))
+	if policies.Decide(in).Denied() == nil {
+		t.Error("an update that breaks the policy is let through")
+	}
+	breaking(old)
+	if denied := policies.Decide(in).Denied(); denied != nil {
+		t.Errorf("an update of an object that broke the policy before is denied: %v", denied)
+	}
+}

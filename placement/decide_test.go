@@ -1,0 +1,337 @@
+package placement_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/placement"
+)
+
+// answer is an Outcome in the words that users see.
+type answer struct {
+	Patch    string
+	Denied   []string
+	Warnings []string
+}
+
+func answerOf(outcome placement.Outcome) answer {
+	var a answer
+	if len(outcome.Patch) > 0 {
+		a.Patch = string(outcome.Patch.AppendJSON(nil))
+	}
+	for _, err := range outcome.Denied() {
+		a.Denied = append(a.Denied, err.Error())
+	}
+	a.Warnings = outcome.Warnings
+	return a
+}
+
+const injectedApp = `{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"app\":\"example\"}}"}}`
+
+func TestThePatchAddsWhatThePoliciesRequire(t *testing.T) {
+	tests := map[string]struct {
+		policy string
+		edit   func(*appsv1.DaemonSet)
+		want   string
+	}{
+		"the tutorial's DaemonSet gets its own label": {
+			policy: ownLabel,
+			want:   `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"example"}},` + injectedApp + `]`,
+		},
+		"a nodeSelector that stands is added to, and so are annotations": {
+			policy: ownLabel,
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Spec.Template.Spec.NodeSelector = map[string]string{"disk": "ssd"}
+				ds.Annotations = map[string]string{"a": "b"}
+			},
+			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector/app","value":"example"},` +
+				`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"nodeSelector\":{\"app\":\"example\"}}"}]`,
+		},
+		"a slash and a tilde in a path are escaped": {
+			policy: `nodeSelector: {example.com/pool: logs}`,
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Spec.Template.Spec.NodeSelector = map[string]string{"disk": "ssd"}
+			},
+			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector/example.com~1pool","value":"logs"},` +
+				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"example.com/pool\":\"logs\"}}"}}]`,
+		},
+		"what the user has set already is not berth's": {
+			policy: ownLabel,
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Spec.Template.Spec.NodeSelector = map[string]string{"app": "example"}
+			},
+		},
+		"berth's own value follows a changed policy": {
+			policy: `nodeSelector: {pool: new}`,
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Annotations = map[string]string{placement.InjectedAnnotation: `{"nodeSelector":{"pool":"old"}}`}
+				ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "old"}
+			},
+			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector/pool","value":"new"},` +
+				`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"nodeSelector\":{\"pool\":\"new\"}}"}]`,
+		},
+		"PreferExisting keeps the user's value": {
+			policy: "nodeSelector: {pool: logs}\nconflictPolicy: PreferExisting",
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "mine"}
+			},
+		},
+		"PreferPolicy overwrites it": {
+			policy: "nodeSelector: {pool: logs}\nconflictPolicy: PreferPolicy",
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "mine"}
+			},
+			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector/pool","value":"logs"},` +
+				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"pool\":\"logs\"}}"}}]`,
+		},
+		"only keys with one of the prefixes count, less the excepted": {
+			policy: `nodeSelectorFrom: [{type: WorkloadSelector, workloadSelector: {keyPrefixes: [node.example.com/, zone], exceptKeys: [zone-b]}}]`,
+			edit: func(ds *appsv1.DaemonSet) {
+				labels := map[string]string{"app": "x", "node.example.com/pool": "a", "zone-a": "1", "zone-b": "2"}
+				ds.Spec.Selector.MatchLabels, ds.Spec.Template.Labels = labels, labels
+			},
+			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"node.example.com/pool":"a","zone-a":"1"}},` +
+				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"node.example.com/pool\":\"a\",\"zone-a\":\"1\"}}"}}]`,
+		},
+		"a policy in mode Audit patches nothing": {
+			policy: "mode: Audit\n" + ownLabel,
+		},
+		"an object that is being deleted is let go": {
+			policy: ownLabel,
+			edit:   func(ds *appsv1.DaemonSet) { ds.DeletionTimestamp = &metav1.Time{} },
+		},
+		"another object than the objectSelector selects is left alone": {
+			policy: "matchConstraints: {objectSelector: {matchLabels: {managed: yes-please}}}\n" + ownLabel,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			ds := daemonSet(t, tutorial)
+			if test.edit != nil {
+				test.edit(ds)
+			}
+			got := answerOf(compile(t, policy(t, "own-label", test.policy)).Decide(placement.Input{DaemonSet: ds}).Outcome)
+			if diff := cmp.Diff(answer{Patch: test.want}, got); diff != "" {
+				t.Errorf("Decide (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestMalformedDaemonSetsAreDeniedWithTheFieldAndTheCure(t *testing.T) {
+	tests := map[string]struct {
+		policy string
+		edit   func(*appsv1.DaemonSet)
+		want   []string
+	}{
+		"no selector": {
+			edit: func(ds *appsv1.DaemonSet) { ds.Spec.Selector = nil },
+			want: []string{`spec.selector: Required value: it must select the DaemonSet's own pods: copy spec.template.metadata.labels into spec.selector.matchLabels`},
+		},
+		"an empty selector": {
+			edit: func(ds *appsv1.DaemonSet) { ds.Spec.Selector = &metav1.LabelSelector{} },
+			want: []string{`spec.selector: Required value: it must select the DaemonSet's own pods: copy spec.template.metadata.labels into spec.selector.matchLabels`},
+		},
+		"a selector that does not select the template": {
+			edit: func(ds *appsv1.DaemonSet) { ds.Spec.Template.Labels = map[string]string{"app": "other"} },
+			want: []string{`spec.template.metadata.labels: Invalid value: "app=other": must match spec.selector (app=example): add what is missing to the template's labels`},
+		},
+		"a template without labels": {
+			edit: func(ds *appsv1.DaemonSet) { ds.Spec.Template.Labels = nil },
+			want: []string{`spec.template.metadata.labels: Invalid value: "": must match spec.selector (app=example): add what is missing to the template's labels`},
+		},
+		"a key that is no node label": {
+			edit: func(ds *appsv1.DaemonSet) {
+				labels := map[string]string{"no/label/key": "example"}
+				ds.Spec.Selector.MatchLabels, ds.Spec.Template.Labels = labels, labels
+			},
+			want: []string{`spec.selector.matchLabels: Invalid value: "no/label/key": a valid label key must consist of alphanumeric characters`},
+		},
+		"a value that is no node label": {
+			edit: func(ds *appsv1.DaemonSet) {
+				labels := map[string]string{"app": "two words"}
+				ds.Spec.Selector.MatchLabels, ds.Spec.Template.Labels = labels, labels
+			},
+			want: []string{`spec.selector.matchLabels: Invalid value: "two words": a valid label must be an empty string or consist of alphanumeric characters`},
+		},
+		"an operator that does not exist": {
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "app", Operator: "Is", Values: []string{"example"}}}
+			},
+			want: []string{`spec.selector.matchExpressions[0].operator: Unsupported value: "Is": supported values: "In", "NotIn", "Exists", "DoesNotExist"`},
+		},
+		"another value for a required key": {
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Spec.Template.Spec.NodeSelector = map[string]string{"app": "other"}
+			},
+			want: []string{`spec.template.spec.nodeSelector[app]: Invalid value: "other": policy "own-label" requires "example": remove the key or set it to "example"`},
+		},
+		"a node affinity that contradicts the required label": {
+			edit: func(ds *appsv1.DaemonSet) {
+				withAffinity(t, ds, `[{matchExpressions: [{key: disk, operator: Exists}, {key: app, operator: NotIn, values: [example]}]}]`)
+			},
+			want: []string{`spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[1]: Invalid value: "app NotIn [example]": contradicts app=example of spec.template.spec.nodeSelector: no node can match both; remove this expression`},
+		},
+		"a nodeSelector that contradicts a required expression": {
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Spec.Template.Labels["zone"] = "a"
+				ds.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "zone", Operator: "In", Values: []string{"a"}}}
+				ds.Spec.Template.Spec.NodeSelector = map[string]string{"zone": "b"}
+			},
+			want: []string{`spec.template.spec.nodeSelector[zone]: Invalid value: "b": policy "own-label" requires zone In [a], and contradicts it: no node can match both; change the one or the other`},
+		},
+		"nodeName": {
+			edit: func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.NodeName = "n-1" },
+			want: []string{`spec.template.spec.nodeName: Forbidden: it binds every pod to one node, past all node labels: remove it, and label the node instead`},
+		},
+		"required node affinity without a term": {
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "app", Operator: "Exists"}}
+				withAffinity(t, ds, `[]`)
+			},
+			want: []string{`spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: without a term it matches no node: add a term, or remove requiredDuringSchedulingIgnoredDuringExecution`},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			ds := daemonSet(t, tutorial)
+			test.edit(ds)
+			outcome := compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: ds}).Outcome
+			got := answerOf(outcome)
+			for i := range min(len(got.Denied), len(test.want)) {
+				// The tail of a syntax error is apimachinery's, regular expression and all.
+				if strings.HasPrefix(got.Denied[i], test.want[i]) && strings.HasSuffix(test.want[i], "characters") {
+					got.Denied[i] = test.want[i]
+				}
+			}
+			if diff := cmp.Diff(answer{Denied: test.want}, got); diff != "" {
+				t.Errorf("Decide (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPoliciesThatContradictEachOtherBothStandInTheDenial(t *testing.T) {
+	policies := []v1alpha1.PlacementPolicy{
+		policy(t, "b", "nodeSelector: {pool: two}"),
+		policy(t, "a", "nodeSelector: {pool: one}\nvalidationActions: [Audit]"),
+	}
+	want := answer{Denied: []string{`spec.template.spec.nodeSelector[pool]: Forbidden: policy "a" requires pool=one, policy "b" requires pool=two: no node has both; ask a cluster admin to change one of them`}}
+	for range 2 {
+		got := answerOf(compile(t, policies...).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)}).Outcome)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("Decide (-want +got):\n%s", diff)
+		}
+		policies[0], policies[1] = policies[1], policies[0]
+	}
+}
+
+func TestAViolationOfAPolicyThatOnlyWarnsIsAWarning(t *testing.T) {
+	ds := daemonSet(t, tutorial)
+	ds.Spec.Template.Spec.NodeSelector = map[string]string{"app": "other"}
+	policies := compile(t, policy(t, "own-label", ownLabel+"\nvalidationActions: [Warn, Audit]"))
+	got := answerOf(policies.Decide(placement.Input{DaemonSet: ds}).Outcome)
+	want := answer{Warnings: []string{`policy "own-label" requires "example": remove the key or set it to "example" (spec.template.spec.nodeSelector[app])`}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Decide (-want +got):\n%s", diff)
+	}
+}
+
+func TestAPolicyInModeAuditIsReportedBesideWhatIsEnforced(t *testing.T) {
+	policies := compile(t, policy(t, "enforced", ownLabel), policy(t, "tried", "mode: Audit\nnodeSelector: {pool: logs}"))
+	decision := policies.Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	if diff := cmp.Diff([]string{"enforced"}, decision.Policies); diff != "" {
+		t.Errorf("enforced policies (-want +got):\n%s", diff)
+	}
+	if decision.Audited == nil {
+		t.Fatal("the policy in mode Audit is not reported")
+	}
+	want := `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"example","pool":"logs"}},` +
+		`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"app\":\"example\",\"pool\":\"logs\"}}"}}]`
+	if diff := cmp.Diff(want, string(decision.Audited.Patch.AppendJSON(nil))); diff != "" {
+		t.Errorf("audited patch (-want +got):\n%s", diff)
+	}
+}
+
+func TestUpdates(t *testing.T) {
+	conflicting := func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.NodeSelector = map[string]string{"app": "other"} }
+	newImage := func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.Containers[0].Image = "example-image:v2" }
+	tests := map[string]struct {
+		old, edit       func(*appsv1.DaemonSet)
+		templateChanged bool
+		want            answer
+	}{
+		"that leave the template alone change nothing": {
+			edit: func(ds *appsv1.DaemonSet) { ds.Annotations = map[string]string{"a": "b"} },
+		},
+		"of the template bring an object that stood before the policy into line": {
+			edit: newImage, templateChanged: true,
+			want: answer{Patch: `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"example"}},` + injectedApp + `]`},
+		},
+		"that do not touch the placement are let through on an object that breaks the policy": {
+			old: conflicting, edit: newImage, templateChanged: true,
+			want: answer{Warnings: []string{`policy "own-label" requires "example": remove the key or set it to "example" (spec.template.spec.nodeSelector[app])`}},
+		},
+		"that break the policy are denied": {
+			edit: conflicting, templateChanged: true,
+			want: answer{Denied: []string{`spec.template.spec.nodeSelector[app]: Invalid value: "other": policy "own-label" requires "example": remove the key or set it to "example"`}},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			old := daemonSet(t, tutorial)
+			if test.old != nil {
+				test.old(old)
+			}
+			updated := old.DeepCopy()
+			test.edit(updated)
+			in := placement.Input{DaemonSet: updated, Old: old, TemplateChanged: test.templateChanged}
+			got := answerOf(compile(t, policy(t, "own-label", ownLabel)).Decide(in).Outcome)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("Decide (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAPlacementThatNoNodeHasIsAWarningThatSaysWhatToDo(t *testing.T) {
+	nodes := placement.NodeList{node("n-1", map[string]string{"app": "other"}), node("n-2", nil)}
+	tests := map[string]struct {
+		edit func(*appsv1.DaemonSet)
+		want string
+	}{
+		"for a label": {
+			edit: func(*appsv1.DaemonSet) {},
+			want: "matches 0 of 2 nodes: label one with kubectl label nodes NODE app=example",
+		},
+		"for an affinity": {
+			edit: func(ds *appsv1.DaemonSet) {
+				withAffinity(t, ds, `[{matchExpressions: [{key: disk, operator: Exists}]}]`)
+			},
+			want: "matches 0 of 2 nodes: label one to fit spec.template.spec.nodeSelector and affinity, or change them",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			ds := daemonSet(t, tutorial)
+			test.edit(ds)
+			outcome := compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: ds, Nodes: nodes}).Outcome
+			if diff := cmp.Diff([]string{test.want}, outcome.Warnings); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestALeftoverPatchSaysWhoRequiresWhat(t *testing.T) {
+	outcome := compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)}).Outcome
+	want := `spec.template.spec.nodeSelector: Required value: policy "own-label" requires app=example, and another mutating webhook took it away: find that webhook, or exclude this DaemonSet from one of the two`
+	if diff := cmp.Diff(want, outcome.Leftover().ToAggregate().Error()); diff != "" {
+		t.Errorf("Leftover (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,86 @@
+package placement
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Patch is a JSON patch (RFC 6902) of a DaemonSet, in the order in which it
+// applies. It holds "add" operations only, each of a leaf or of a parent that
+// the object does not have, so that fields which berth does not know survive.
+type Patch []Operation
+
+// Operation adds Value at Path.
+type Operation struct {
+	// Path is a JSON pointer (RFC 6901).
+	Path string
+	// Value is a string or a value that encoding/json can encode.
+	Value any
+
+	// field and wanted are for the message when the operation is left over.
+	field  *field.Path
+	wanted required
+}
+
+// AppendJSON appends the patch's JSON form to b and returns the result. An
+// empty patch is [].
+func (p Patch) AppendJSON(b []byte) []byte {
+	b = append(b, '[')
+	for i, op := range p {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"op":"add","path":`...)
+		b = appendString(b, op.Path)
+		b = append(b, `,"value":`...)
+		b = appendValue(b, op.Value)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+func appendValue(b []byte, value any) []byte {
+	switch v := value.(type) {
+	case string:
+		return appendString(b, v)
+	case map[string]string:
+		b = append(b, '{')
+		for i, key := range slices.Sorted(maps.Keys(v)) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendString(b, key), ':')
+			b = appendString(b, v[key])
+		}
+		return append(b, '}')
+	}
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		// Operations are built here, of k8s.io/api types and maps of strings only.
+		panic(fmt.Sprintf("placement: encode patch value of type %T: %v", value, err))
+	}
+	return append(b, encoded...)
+}
+
+// appendString appends s as a JSON string. Labels and pointers need no escape
+// but the quotes of the injected annotation; the rest is encoding/json's.
+func appendString(b []byte, s string) []byte {
+	start := len(b)
+	b = append(b, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c > '~':
+			encoded, _ := json.Marshal(s) //nolint:errchkjson // a string always encodes
+			return append(b[:start], encoded...)
+		default:
+			b = append(b, c)
+		}
+	}
+	return append(b, '"')
+}

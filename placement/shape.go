@@ -1,0 +1,76 @@
+package placement
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+var selectorOperators = []metav1.LabelSelectorOperator{
+	metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn,
+	metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist,
+}
+
+// checkShape finds what makes a DaemonSet malformed for any policy. Mutating
+// admission runs before the API server validates, so all of it can be seen here.
+func (d *draft) checkShape() {
+	spec := &d.daemonSet.Spec
+	if spec.Template.Spec.NodeName != "" {
+		d.violateAll(field.Forbidden(nodeNamePath.field,
+			"it binds every pod to one node, past all node labels: remove it, and label the node instead"))
+	}
+	selector := spec.Selector
+	if selector == nil || len(selector.MatchLabels)+len(selector.MatchExpressions) == 0 {
+		d.violateAll(field.Required(selectorPath.field,
+			"it must select the DaemonSet's own pods: copy spec.template.metadata.labels into spec.selector.matchLabels"))
+		return
+	}
+	if errs := validateSelector(selector); len(errs) > 0 {
+		for _, err := range errs {
+			d.violateAll(err)
+		}
+		return
+	}
+	if !selectorMatches(selector, spec.Template.Labels) {
+		d.violateAll(field.Invalid(templateLabelsPath.field, labels.Set(spec.Template.Labels).String(),
+			"must match spec.selector ("+metav1.FormatLabelSelector(selector)+"): add what is missing to the template's labels"))
+	}
+}
+
+func validateSelector(selector *metav1.LabelSelector) field.ErrorList {
+	var errs field.ErrorList
+	for i, expression := range selector.MatchExpressions {
+		errs = append(errs, validateEnum(selectorPath.field.Child("matchExpressions").Index(i).Child("operator"),
+			expression.Operator, selectorOperators...)...)
+	}
+	options := validation.LabelSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}
+	return append(errs, sorted(validation.ValidateLabelSelector(selector, options, selectorPath.field))...)
+}
+
+// selectorMatches says whether a valid selector selects the labels. Matching
+// labels one by one spares the common case a compiled selector.
+func selectorMatches(selector *metav1.LabelSelector, set map[string]string) bool {
+	if len(selector.MatchExpressions) == 0 {
+		for key, value := range selector.MatchLabels {
+			if have, ok := set[key]; !ok || have != value {
+				return false
+			}
+		}
+		return true
+	}
+	compiled, err := metav1.LabelSelectorAsSelector(selector)
+	return err == nil && compiled.Matches(labels.Set(set))
+}
+
+// violateAll records a violation of all policies. It stands under the name of
+// the first that denies for it, or else of the first.
+func (d *draft) violateAll(err *field.Error) {
+	by := d.policies[0]
+	if i := slices.IndexFunc(d.policies, (*policy).denies); i >= 0 {
+		by = d.policies[i]
+	}
+	d.violate(by, err)
+}

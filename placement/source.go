@@ -1,0 +1,69 @@
+package placement
+
+import (
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"berth.dev/berth/api/v1alpha1"
+)
+
+// source is one place from which a policy takes required labels.
+type source interface {
+	// collect adds what the source requires of the DaemonSet to the set.
+	collect(set *required, by *policy, ds *appsv1.DaemonSet)
+}
+
+// literal is a policy's own nodeSelector.
+type literal map[string]string
+
+func (l literal) collect(set *required, by *policy, _ *appsv1.DaemonSet) {
+	for key, value := range l {
+		set.labels = append(set.labels, label{key: key, value: value, policy: by})
+	}
+}
+
+// workloadSelector is a DaemonSet's own spec.selector.
+type workloadSelector struct {
+	keyPrefixes []string
+	exceptKeys  []string
+}
+
+func newWorkloadSelector(from *v1alpha1.WorkloadSelectorSource) workloadSelector {
+	if from == nil {
+		return workloadSelector{}
+	}
+	return workloadSelector{slices.Clone(from.KeyPrefixes), slices.Clone(from.ExceptKeys)}
+}
+
+func (w workloadSelector) collect(set *required, by *policy, ds *appsv1.DaemonSet) {
+	selector := ds.Spec.Selector
+	if selector == nil {
+		return
+	}
+	for key, value := range selector.MatchLabels {
+		if w.counts(key) {
+			set.labels = append(set.labels, label{key: key, value: value, policy: by})
+		}
+	}
+	for _, expression := range selector.MatchExpressions {
+		if w.counts(expression.Key) {
+			// The four operators of a label selector have the same names and meanings in node affinity.
+			set.requirements = append(set.requirements, requirement{by, corev1.NodeSelectorRequirement{
+				Key:      expression.Key,
+				Operator: corev1.NodeSelectorOperator(expression.Operator),
+				Values:   slices.Compact(slices.Sorted(slices.Values(expression.Values))),
+			}})
+		}
+	}
+}
+
+func (w workloadSelector) counts(key string) bool {
+	if slices.Contains(w.exceptKeys, key) {
+		return false
+	}
+	return len(w.keyPrefixes) == 0 ||
+		slices.ContainsFunc(w.keyPrefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+}
