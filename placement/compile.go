@@ -2,7 +2,6 @@ package placement
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 
@@ -119,8 +118,12 @@ func compileSources(specPath *field.Path, spec *v1alpha1.PlacementPolicySpec) ([
 	var sources []source
 	var errs field.ErrorList
 	if len(spec.NodeSelector) > 0 {
-		errs = append(errs, sorted(validation.ValidateLabels(spec.NodeSelector, specPath.Child("nodeSelector")))...)
-		sources = append(sources, literal(maps.Clone(spec.NodeSelector)))
+		labels := make(literal, len(spec.NodeSelector))
+		for key, value := range spec.NodeSelector {
+			labels[key] = string(value)
+		}
+		errs = append(errs, sorted(validation.ValidateLabels(labels, specPath.Child("nodeSelector")))...)
+		sources = append(sources, labels)
 	}
 	for i, from := range spec.NodeSelectorFrom {
 		at := specPath.Child("nodeSelectorFrom").Index(i)

@@ -107,7 +107,10 @@ func (c *choices) policies() []v1alpha1.PlacementPolicy {
 	var list []v1alpha1.PlacementPolicy
 	for i := range c.pick(4) {
 		p := v1alpha1.PlacementPolicy{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("p-%d", i)}}
-		p.Spec.NodeSelector = c.labels()
+		p.Spec.NodeSelector = map[string]v1alpha1.NodeLabelValue{}
+		for key, value := range c.labels() {
+			p.Spec.NodeSelector[key] = v1alpha1.NodeLabelValue(value)
+		}
 		if len(p.Spec.NodeSelector) == 0 || c.pick(2) == 0 {
 			p.Spec.NodeSelectorFrom = []v1alpha1.NodeSelectorSource{{Type: v1alpha1.NodeSelectorFromWorkloadSelector}}
 		}

@@ -61,7 +61,7 @@ type PlacementPolicySpec struct {
 	// nodeSelector is node labels that the policy requires, literally.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
-	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	NodeSelector map[string]NodeLabelValue `json:"nodeSelector,omitempty"`
 
 	// nodeSelectorFrom is sources of further required node labels. The policy
 	// requires the union of nodeSelector and all sources.
@@ -88,6 +88,12 @@ type PlacementPolicySpec struct {
 	// +kubebuilder:validation:XValidation:rule="!('Deny' in self && 'Warn' in self)",message="Deny and Warn exclude each other: a denial says all that a warning would"
 	ValidationActions []ValidationAction `json:"validationActions,omitempty"`
 }
+
+// NodeLabelValue is the value of a node label. Its limit lets the API server
+// bound the cost of checking a nodeSelector.
+//
+// +kubebuilder:validation:MaxLength=63
+type NodeLabelValue string
 
 // Mode says whether a policy acts or only reports.
 //

@@ -119,7 +119,7 @@ func (in *PlacementPolicySpec) DeepCopyInto(out *PlacementPolicySpec) {
 	in.MatchConstraints.DeepCopyInto(&out.MatchConstraints)
 	if in.NodeSelector != nil {
 		in, out := &in.NodeSelector, &out.NodeSelector
-		*out = make(map[string]string, len(*in))
+		*out = make(map[string]NodeLabelValue, len(*in))
 		for key, val := range *in {
 			(*out)[key] = val
 		}

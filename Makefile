@@ -1,0 +1,89 @@
+# berth's commands. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE   ?= berth.dev/berth:$(VERSION)
+
+# Every Go module of this repository, and those of them with Go code.
+MODULES      := . e2e/controlplane tools tools/golangci-lint
+CODE_MODULES := . e2e/controlplane
+
+# What `make generate` writes.
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/chart/crds deploy/berth.yaml
+
+# Built once into Go's build cache, at the versions of their go.mod.
+tool          = go tool -modfile=$(CURDIR)/tools/go.mod
+golangci-lint = go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint
+
+# The race detector needs a C compiler: without one the tests run all the same.
+race = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Show berth on a real control plane of its own. ARGS=--exit ends after the tour.
+	go run ./e2e/tour $(ARGS)
+
+.PHONY: test
+test: lint unit e2e ## Run every check: lint, unit tests, end-to-end tests.
+
+.PHONY: unit
+unit: ## Run the unit tests and fuzz seeds, and envtest on the real API server.
+	assets=$$(go run -C e2e/controlplane .); \
+	KUBEBUILDER_ASSETS=$$assets go test $(race) $$(go list ./... | grep -v /e2e)
+	go test -C e2e/controlplane ./...
+
+.PHONY: e2e
+e2e: ## Run the end-to-end tests on a real control plane.
+	go test -count=1 -timeout 30m ./e2e/...
+
+.PHONY: lint
+lint: ## Check the style of the Go code, and the chart.
+	for module in $(CODE_MODULES); do (cd $$module && $(golangci-lint) run --config $(CURDIR)/.golangci.yml); done
+	$(tool) helm lint --strict --quiet deploy/chart
+
+.PHONY: fmt
+fmt: ## Format the Go code.
+	for module in $(CODE_MODULES); do (cd $$module && $(golangci-lint) fmt --config $(CURDIR)/.golangci.yml); done
+
+.PHONY: generate
+generate: ## Write anew what is generated: deepcopy, the CRD, deploy/berth.yaml.
+	$(tool) controller-gen object crd paths=./api/... output:crd:dir=deploy/chart/crds
+	{ cat deploy/berth.head.yaml; $(tool) helm template berth deploy/chart --namespace berth-system --include-crds; } > deploy/berth.yaml
+
+.PHONY: verify
+verify: generate ## Fail when what is committed is not what `make generate` and `go mod tidy` write.
+	@if [ -n "$$(git status --porcelain -- $(GENERATED))" ]; then \
+		git --no-pager diff -- $(GENERATED); git status --short -- $(GENERATED); \
+		echo 'generated files differ from what is committed: commit them' >&2; exit 1; \
+	fi
+	for module in $(MODULES); do go -C $$module mod tidy -diff; done
+
+# Which benchmarks run, how often each (benchstat wants 6 or more), and where to.
+BENCH ?= .
+COUNT ?= 6
+OUT   ?= bin/bench.txt
+
+.PHONY: bench
+bench: ## Run the benchmarks; compare two files with: make benchstat OLD=… NEW=…
+	mkdir -p $(dir $(OUT))
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $$(go list ./... | grep -v /e2e) | tee $(OUT)
+
+NEW ?= $(OUT)
+
+.PHONY: benchstat
+benchstat: ## Compare two outputs of make bench, OLD and NEW.
+	$(tool) benchstat $(OLD) $(NEW)
+
+.PHONY: build
+build: ## Build the static binary bin/berth.
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/berth ./cmd/berth
+
+.PHONY: image
+image: ## Build the container image IMAGE.
+	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
