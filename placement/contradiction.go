@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -77,9 +78,7 @@ func (d *domains) narrow(expression corev1.NodeSelectorRequirement) bool {
 // can match any more, or -1.
 func (d *domains) contradictedBy(expressions []corev1.NodeSelectorRequirement) int {
 	term := domains{selector: d.selector, byKey: make(map[string]domain, len(d.byKey)+len(expressions))}
-	for key, value := range d.byKey {
-		term.byKey[key] = value
-	}
+	maps.Copy(term.byKey, d.byKey)
 	return slices.IndexFunc(expressions, func(e corev1.NodeSelectorRequirement) bool { return !term.narrow(e) })
 }
 

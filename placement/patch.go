@@ -2,7 +2,6 @@ package placement
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -58,11 +57,7 @@ func appendValue(b []byte, value any) []byte {
 		}
 		return append(b, '}')
 	}
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		// Operations are built here, of k8s.io/api types and maps of strings only.
-		panic(fmt.Sprintf("placement: encode patch value of type %T: %v", value, err))
-	}
+	encoded, _ := json.Marshal(value) // Of k8s.io/api types, strings all the way down: cannot fail.
 	return append(b, encoded...)
 }
 
@@ -76,7 +71,7 @@ func appendString(b []byte, s string) []byte {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
 		case c < ' ' || c > '~':
-			encoded, _ := json.Marshal(s) //nolint:errchkjson // a string always encodes
+			encoded, _ := json.Marshal(s) // A string always encodes.
 			return append(b[:start], encoded...)
 		default:
 			b = append(b, c)
