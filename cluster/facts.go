@@ -1,0 +1,207 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/placement"
+)
+
+// settle is how long Facts waits after a change for others that come with it,
+// before it publishes them all. Users notice none of it; a rollout that labels
+// thousands of nodes is one snapshot in each such time instead of thousands.
+const settle = 25 * time.Millisecond
+
+// Facts follows the cluster and publishes what it knows as snapshots.
+type Facts struct {
+	cache cache.Cache
+	live  client.Reader
+	log   logr.Logger
+
+	snapshot atomic.Pointer[Snapshot]
+
+	mu      sync.Mutex
+	pending changes
+	dirty   chan struct{} // of one place: a signal that pending is not empty
+
+	// good is the last good version of each policy. Only Start's goroutine has it.
+	good map[string]v1alpha1.PlacementPolicy
+}
+
+// changes is what happened since the last snapshot.
+type changes struct {
+	policies   bool
+	namespaces []namespaceChange
+	nodes      []NodeChange
+}
+
+// NewFacts returns facts that follow the cluster through the cache, which should
+// have CacheOptions. The live reader is asked about namespaces that are not in
+// the snapshot yet.
+func NewFacts(informers cache.Cache, live client.Reader, log logr.Logger) *Facts {
+	return &Facts{
+		cache: informers,
+		live:  live,
+		log:   log,
+		dirty: make(chan struct{}, 1),
+		good:  map[string]v1alpha1.PlacementPolicy{},
+	}
+}
+
+// Snapshot returns what is known now. It is nil until everything is known once.
+func (f *Facts) Snapshot() *Snapshot { return f.snapshot.Load() }
+
+// Ready is a readiness check: it fails until the first snapshot.
+func (f *Facts) Ready(*http.Request) error {
+	if f.Snapshot() == nil {
+		return errors.New("policies, namespaces and nodes are not all listed yet")
+	}
+	return nil
+}
+
+// NeedLeaderElection tells controller-runtime's manager that every replica needs
+// facts.
+func (f *Facts) NeedLeaderElection() bool { return false }
+
+// Namespace reads a namespace from the API server: one that is younger than the
+// snapshot.
+func (f *Facts) Namespace(ctx context.Context, name string) (placement.Namespace, error) {
+	object := metadataOf(namespaceKind)
+	if err := f.live.Get(ctx, types.NamespacedName{Name: name}, object); err != nil {
+		return placement.Namespace{}, fmt.Errorf("read namespace %s: %w", name, err)
+	}
+	return placement.Namespace{Name: name, Labels: object.Labels}, nil
+}
+
+// Start publishes snapshots until the context ends.
+func (f *Facts) Start(ctx context.Context) error {
+	began := time.Now()
+	synced, err := f.watch(ctx)
+	if err != nil {
+		return err
+	}
+	if !toolscache.WaitFor(ctx, "", synced...) {
+		return nil
+	}
+	if err := f.publish(ctx, NewSnapshot(placement.Policies{}, nil, &NodeIndex{})); err != nil {
+		return err
+	}
+	s := f.Snapshot()
+	f.log.Info("Facts are complete", "policies", s.policies.Len(), "namespaces", len(s.namespaces),
+		"nodes", s.nodes.Len(), "took", time.Since(began).Round(time.Millisecond).String())
+	return f.follow(ctx)
+}
+
+func (f *Facts) follow(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.dirty:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(settle):
+		}
+		if err := f.publish(ctx, f.Snapshot()); err != nil {
+			return err
+		}
+	}
+}
+
+// publish replaces the snapshot by s with the pending changes.
+func (f *Facts) publish(ctx context.Context, s *Snapshot) error {
+	f.mu.Lock()
+	pending := f.pending
+	f.pending = changes{}
+	f.mu.Unlock()
+
+	if len(pending.nodes) > 0 {
+		s = s.withNodes(pending.nodes)
+	}
+	if len(pending.namespaces) > 0 {
+		s = s.withNamespaces(pending.namespaces)
+	}
+	if pending.policies {
+		policies, err := f.compile(ctx)
+		if err != nil {
+			return err
+		}
+		s = s.withPolicies(policies)
+	}
+	f.snapshot.Store(s)
+	return nil
+}
+
+// compile compiles all policies. Of one with errors the last good version stays
+// in force: a slip in an edit must not open the gate.
+func (f *Facts) compile(ctx context.Context) (placement.Policies, error) {
+	var list v1alpha1.PlacementPolicyList
+	if err := f.cache.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return placement.Policies{}, fmt.Errorf("list policies from the cache: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b v1alpha1.PlacementPolicy) int { return strings.Compare(a.Name, b.Name) })
+
+	_, failed := placement.Compile(list.Items)
+	inForce := make([]v1alpha1.PlacementPolicy, 0, len(list.Items))
+	good := make(map[string]v1alpha1.PlacementPolicy, len(list.Items))
+	for _, policy := range list.Items {
+		if errs := failed[policy.Name]; len(errs) > 0 {
+			last, exists := f.good[policy.Name]
+			// One that was deleted and made anew has no former version.
+			exists = exists && last.UID == policy.UID
+			f.log.Error(errs.ToAggregate(), "Policy is invalid: edit it", "policy", policy.Name,
+				"generation", policy.Generation, "lastGoodStaysInForce", exists)
+			if !exists {
+				continue
+			}
+			policy = last
+		}
+		good[policy.Name] = policy
+		inForce = append(inForce, policy)
+	}
+	f.good = good
+	policies, _ := placement.Compile(inForce)
+	return policies, nil
+}
+
+func (f *Facts) policiesChanged() {
+	f.change(func(c *changes) { c.policies = true })
+}
+
+func (f *Facts) namespaceChanged(object *metav1.PartialObjectMetadata, gone bool) {
+	namespace := placement.Namespace{Name: object.Name, Labels: object.Labels}
+	f.change(func(c *changes) { c.namespaces = append(c.namespaces, namespaceChange{namespace, gone}) })
+}
+
+func (f *Facts) nodeChanged(object *metav1.PartialObjectMetadata, gone bool) {
+	node := NodeChange{Name: object.Name, Labels: object.Labels, Gone: gone}
+	f.change(func(c *changes) { c.nodes = append(c.nodes, node) })
+}
+
+// change notes a change and wakes follow.
+func (f *Facts) change(note func(*changes)) {
+	f.mu.Lock()
+	note(&f.pending)
+	f.mu.Unlock()
+	select {
+	case f.dirty <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,173 @@
+package cluster
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+)
+
+// nameField is the one field of a node that matchFields can ask for.
+const nameField = "metadata.name"
+
+// operators are those of a NodeSelectorRequirement, as labels spells them.
+var operators = map[corev1.NodeSelectorOperator]selection.Operator{
+	corev1.NodeSelectorOpIn:           selection.In,
+	corev1.NodeSelectorOpNotIn:        selection.NotIn,
+	corev1.NodeSelectorOpExists:       selection.Exists,
+	corev1.NodeSelectorOpDoesNotExist: selection.DoesNotExist,
+	corev1.NodeSelectorOpGt:           selection.GreaterThan,
+	corev1.NodeSelectorOpLt:           selection.LessThan,
+}
+
+// affinityQuery holds the three bitmaps that one evaluation works on.
+type affinityQuery struct {
+	index *NodeIndex
+	// found is the nodes that a term matched; term those that the present term
+	// still allows; union is scratch.
+	found, term, union bitmap
+}
+
+// evaluate returns the nodes in all the sets that match the selector, by the
+// rules of component-helpers' nodeaffinity: terms are ORed, and one that is
+// empty or cannot be parsed matches no node.
+func (x *NodeIndex) evaluate(selector *corev1.NodeSelector, sets []nodeSet) bitmap {
+	words := (len(x.nodes) + wordBits - 1) / wordBits
+	room := make(bitmap, 3*words)
+	q := affinityQuery{index: x, found: room[:words], term: room[words : 2*words], union: room[2*words:]}
+	for i := range selector.NodeSelectorTerms {
+		term := &selector.NodeSelectorTerms[i]
+		if len(term.MatchExpressions) == 0 && len(term.MatchFields) == 0 {
+			continue
+		}
+		if q.match(term) {
+			q.found.add(q.term)
+		}
+	}
+	for _, set := range sets {
+		clear(q.union)
+		set.addTo(q.union)
+		q.found.keep(q.union)
+	}
+	return q.found
+}
+
+// match leaves in q.term the nodes that the term matches. It is false when the
+// term cannot be parsed.
+func (q *affinityQuery) match(term *corev1.NodeSelectorTerm) bool {
+	q.allNodes()
+	for _, requirement := range term.MatchExpressions {
+		if !q.matchLabel(requirement) {
+			return false
+		}
+	}
+	for _, requirement := range term.MatchFields {
+		if !q.matchField(requirement) {
+			return false
+		}
+	}
+	return true
+}
+
+func (q *affinityQuery) allNodes() {
+	for i := range q.term {
+		q.term[i] = ^uint64(0)
+	}
+	if rest := len(q.index.nodes) % wordBits; rest != 0 {
+		q.term[len(q.term)-1] = 1<<rest - 1
+	}
+	for _, id := range q.index.free {
+		q.term[id/wordBits] &^= 1 << (id % wordBits)
+	}
+}
+
+func (q *affinityQuery) matchLabel(requirement corev1.NodeSelectorRequirement) bool {
+	operator, known := operators[requirement.Operator]
+	if !known {
+		return false
+	}
+	// A malformed requirement makes the term match nothing, also where its
+	// operator alone (NotIn) would match every node.
+	if _, err := labels.NewRequirement(requirement.Key, operator, requirement.Values); err != nil {
+		return false
+	}
+	having := q.index.keys[requirement.Key]
+	switch requirement.Operator {
+	case corev1.NodeSelectorOpExists:
+		q.keepAny(func(union bitmap) { having.all.addTo(union) })
+	case corev1.NodeSelectorOpDoesNotExist:
+		having.all.removeFrom(q.term)
+	case corev1.NodeSelectorOpNotIn:
+		for _, value := range requirement.Values {
+			having.values[value].removeFrom(q.term)
+		}
+	case corev1.NodeSelectorOpIn:
+		q.keepAny(func(union bitmap) {
+			for _, value := range requirement.Values {
+				having.values[value].addTo(union)
+			}
+		})
+	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
+		q.keepAny(func(union bitmap) {
+			for value, set := range having.values {
+				if compares(value, requirement.Operator, requirement.Values[0]) {
+					set.addTo(union)
+				}
+			}
+		})
+	}
+	return true
+}
+
+func compares(value string, operator corev1.NodeSelectorOperator, bound string) bool {
+	have, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return false
+	}
+	want, err := strconv.ParseInt(bound, 10, 64)
+	if err != nil {
+		return false
+	}
+	if operator == corev1.NodeSelectorOpGt {
+		return have > want
+	}
+	return have < want
+}
+
+func (q *affinityQuery) matchField(requirement corev1.NodeSelectorRequirement) bool {
+	in := requirement.Operator == corev1.NodeSelectorOpIn
+	if !in && requirement.Operator != corev1.NodeSelectorOpNotIn || len(requirement.Values) != 1 {
+		return false
+	}
+	value := requirement.Values[0]
+	if requirement.Key != nameField {
+		// No node has another field, and a field that is not there equals "".
+		if in != (value == "") {
+			clear(q.term)
+		}
+		return true
+	}
+	id, exists := q.index.ids[value]
+	switch {
+	case in && exists:
+		keep := q.term.has(id)
+		clear(q.term)
+		if keep {
+			q.term[id/wordBits] = 1 << (id % wordBits)
+		}
+	case in:
+		clear(q.term)
+	case exists:
+		q.term[id/wordBits] &^= 1 << (id % wordBits)
+	}
+	return true
+}
+
+// keepAny keeps those nodes of the present term that fill puts into an empty
+// bitmap.
+func (q *affinityQuery) keepAny(fill func(union bitmap)) {
+	clear(q.union)
+	fill(q.union)
+	q.term.keep(q.union)
+}

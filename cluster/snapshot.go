@@ -1,0 +1,80 @@
+package cluster
+
+import (
+	"maps"
+
+	"berth.dev/berth/placement"
+)
+
+// Snapshot is what berth knows of the cluster at one moment. It is immutable.
+type Snapshot struct {
+	policies   placement.Policies
+	namespaces map[string]knownNamespace
+	nodes      *NodeIndex
+}
+
+// knownNamespace has its policies beside it, so that a request does not pay for
+// policies that are not for its namespace.
+type knownNamespace struct {
+	namespace placement.Namespace
+	policies  placement.Policies
+}
+
+// NewSnapshot returns a snapshot of these facts.
+func NewSnapshot(policies placement.Policies, namespaces []placement.Namespace, nodes *NodeIndex) *Snapshot {
+	s := &Snapshot{policies: policies, namespaces: make(map[string]knownNamespace, len(namespaces)), nodes: nodes}
+	for _, namespace := range namespaces {
+		s.namespaces[namespace.Name] = knownNamespace{namespace, policies.For(namespace)}
+	}
+	return s
+}
+
+// Policies returns all policies that compile.
+func (s *Snapshot) Policies() placement.Policies { return s.policies }
+
+// PoliciesFor returns the policies for a namespace, and whether the namespace is
+// known at all.
+func (s *Snapshot) PoliciesFor(namespace string) (placement.Policies, bool) {
+	known, ok := s.namespaces[namespace]
+	return known.policies, ok
+}
+
+// Nodes returns the nodes.
+func (s *Snapshot) Nodes() placement.Nodes { return s.nodes }
+
+// withPolicies is s with other policies: every namespace's are looked up anew.
+func (s *Snapshot) withPolicies(policies placement.Policies) *Snapshot {
+	next := &Snapshot{policies: policies, namespaces: make(map[string]knownNamespace, len(s.namespaces)), nodes: s.nodes}
+	for name, known := range s.namespaces {
+		next.namespaces[name] = knownNamespace{known.namespace, policies.For(known.namespace)}
+	}
+	return next
+}
+
+// namespaceChange says what a namespace's labels are now, or that it is gone.
+type namespaceChange struct {
+	namespace placement.Namespace
+	gone      bool
+}
+
+// withNamespaces is s after changes to namespaces: only theirs are looked up.
+func (s *Snapshot) withNamespaces(changes []namespaceChange) *Snapshot {
+	next := &Snapshot{policies: s.policies, namespaces: maps.Clone(s.namespaces), nodes: s.nodes}
+	for _, change := range changes {
+		if change.gone {
+			delete(next.namespaces, change.namespace.Name)
+			continue
+		}
+		next.namespaces[change.namespace.Name] = knownNamespace{change.namespace, s.policies.For(change.namespace)}
+	}
+	return next
+}
+
+// withNodes is s after changes to nodes, or s itself when no label changed.
+func (s *Snapshot) withNodes(changes []NodeChange) *Snapshot {
+	nodes := s.nodes.Apply(changes)
+	if nodes == s.nodes {
+		return s
+	}
+	return &Snapshot{policies: s.policies, namespaces: s.namespaces, nodes: nodes}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// helpWidth is where the text of --help wraps.
+const helpWidth = 100
+
+// flagGroup is flags under one heading of --help.
+type flagGroup struct {
+	title string
+	flags *pflag.FlagSet
+}
+
+func newFlagGroup(title string) flagGroup {
+	set := pflag.NewFlagSet(title, pflag.ContinueOnError)
+	set.SortFlags = false
+	return flagGroup{title, set}
+}
+
+// addFlagGroups gives the command the flags, and a help that shows them by group.
+func addFlagGroups(cmd *cobra.Command, groups ...flagGroup) {
+	for _, group := range groups {
+		cmd.Flags().AddFlagSet(group.flags)
+	}
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd, groups) })
+}
+
+func printHelp(w io.Writer, cmd *cobra.Command, groups []flagGroup) {
+	var help strings.Builder
+	fmt.Fprintf(&help, "%s\n\nExamples:\n%s\n", cmd.Long, cmd.Example)
+	for _, group := range groups {
+		fmt.Fprintf(&help, "\n%s:\n%s", group.title, group.flags.FlagUsagesWrapped(helpWidth))
+	}
+	fmt.Fprintf(&help, "\nUsage:\n  %s\n", cmd.UseLine())
+	_, _ = io.WriteString(w, help.String())
+}
+
+// choice is a flag that takes one of a few words.
+type choice struct {
+	value   string
+	choices []string
+}
+
+func (c *choice) String() string { return c.value }
+
+// Type is what --help shows in place of the value.
+func (c *choice) Type() string { return "string" }
+
+// Set implements pflag.Value.
+func (c *choice) Set(value string) error {
+	if !slices.Contains(c.choices, value) {
+		return errors.New("must be " + strings.Join(c.choices, " or "))
+	}
+	c.value = value
+	return nil
+}
+
+// tlsVersions are the names that Kubernetes components use.
+var tlsVersions = map[string]uint16{
+	"VersionTLS12": tls.VersionTLS12,
+	"VersionTLS13": tls.VersionTLS13,
+}

@@ -1,0 +1,46 @@
+// Command berth gives every DaemonSet its berth: the nodes that carry its
+// label. It is the admission webhook server and the command line in one binary,
+// so that the two cannot disagree.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	if err := newCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func newCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "berth",
+		Short: "berth gives every DaemonSet its berth: the nodes that carry its label",
+		Long: `berth gives every DaemonSet its berth: the nodes that carry its label.
+
+It is a Kubernetes admission webhook server. PlacementPolicies say which
+DaemonSets run on which nodes; berth writes the node labels that they require
+into the pod template, and rejects DaemonSets that cannot have them.`,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w\nSee '%s --help' for usage", err, cmd.CommandPath())
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newServeCommand(), newVersionCommand())
+	return root
+}

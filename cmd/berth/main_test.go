@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// run runs berth with a command line, as main does.
+func run(t *testing.T, args ...string) (stdout string, err error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := newCommand()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&errs)
+	err = cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestVersionNamesTheBuild(t *testing.T) {
+	got, err := run(t, "version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "berth devel\n" + runtime.Version() + "\n" + runtime.GOOS + "/" + runtime.GOARCH + "\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestHelpHasExamplesAndEveryFlagInItsGroup(t *testing.T) {
+	got, err := run(t, "serve", "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Examples:\n", "Usage:\n  berth serve [flags]\n",
+		"\nCluster:\n", "\nServing:\n", "\nProbes, metrics and logs:\n", "\nLeader election:\n",
+		"--kubeconfig", "--webhook-bind-address", "--tls-cert-file", "--tls-private-key-file", "--tls-min-version",
+		"--health-probe-bind-address", "--metrics-bind-address", "--log-format", "--log-level",
+		"--leader-elect ", "--leader-election-namespace",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the help has no %q:\n%s", want, got)
+		}
+	}
+}
+
+// writeFile makes a file for one test.
+func writeFile(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAWrongCommandLineSaysWhatToDo(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "tls.crt")
+	garbage := writeFile(t, "tls.crt", "no PEM")
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"no such command": {
+			args: []string{"sail"},
+			want: `unknown command "sail" for "berth"`,
+		},
+		"no such flag": {
+			args: []string{"serve", "--port=1"},
+			want: "unknown flag: --port\nSee 'berth serve --help' for usage",
+		},
+		"a word that a flag does not take": {
+			args: []string{"serve", "--tls-min-version=1.1"},
+			want: "invalid argument \"1.1\" for \"--tls-min-version\" flag: must be VersionTLS12 or VersionTLS13\nSee 'berth serve --help' for usage",
+		},
+		"no certificate": {
+			args: []string{"serve", "--tls-cert-file", missing},
+			want: "load the serving certificate: open " + missing + ": no such file or directory\nSay with --tls-cert-file and --tls-private-key-file where the pair is",
+		},
+		"a certificate that is none": {
+			args: []string{"serve", "--tls-cert-file", garbage, "--tls-private-key-file", garbage},
+			want: "load the serving certificate: tls: failed to find any PEM data in certificate input\nSay with --tls-cert-file and --tls-private-key-file where the pair is",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := run(t, test.args...)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if diff := cmp.Diff(test.want, err.Error()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWithoutAClusterTheErrorNamesTheFlag(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	_, err := restConfig("")
+	if err == nil || !strings.Contains(err.Error(), "--kubeconfig FILE") {
+		t.Errorf("outside a Pod and without a kubeconfig: %v", err)
+	}
+	if _, err := restConfig("/no/such/kubeconfig"); err == nil || !strings.Contains(err.Error(), "/no/such/kubeconfig") {
+		t.Errorf("with a kubeconfig that is not there: %v", err)
+	}
+}
+
+func TestAnErrorOfTheAPIServerSaysWhatToDo(t *testing.T) {
+	policies := schema.GroupResource{Group: "berth.dev", Resource: "placementpolicies"}
+	tests := map[string]struct {
+		err  error
+		want string
+	}{
+		"no kind":        {apierrors.NewNotFound(policies, ""), "install berth's CustomResourceDefinition"},
+		"no rights":      {apierrors.NewForbidden(policies, "", nil), "berth lacks the rights of its ClusterRole"},
+		"no credentials": {apierrors.NewUnauthorized("Unauthorized"), "does not accept berth's credentials"},
+		"something else": {apierrors.NewInternalError(os.ErrInvalid), "read policies: "},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := explain(test.err).Error(); !strings.Contains(got, test.want) {
+				t.Errorf("%q does not say %q", got, test.want)
+			}
+		})
+	}
+}

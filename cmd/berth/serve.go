@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"berth.dev/berth/certs"
+	"berth.dev/berth/cluster"
+	"berth.dev/berth/webhook"
+)
+
+// The paths that the webhook configurations in deploy/ name.
+const (
+	mutatePath   = "/mutate-apps-v1-daemonset"
+	validatePath = "/validate-apps-v1-daemonset"
+)
+
+// startTime is when the start is over: several times what it takes.
+const startTime = 2 * time.Second
+
+// serveOptions is the flags of berth serve.
+type serveOptions struct {
+	kubeconfig string
+
+	webhookAddress, healthAddress, metricsAddress string
+
+	certFile, keyFile string
+	tlsMinVersion     choice
+
+	leaderElect          bool
+	leaderElectNamespace string
+
+	logFormat, logLevel choice
+}
+
+func newServeCommand() *cobra.Command {
+	o := serveOptions{
+		tlsMinVersion: choice{value: "VersionTLS13", choices: []string{"VersionTLS12", "VersionTLS13"}},
+		logFormat:     choice{value: "json", choices: []string{"json", "text"}},
+		logLevel:      choice{value: "info", choices: []string{"debug", "info", "error"}},
+	}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the admission webhook server",
+		Long: `Run the admission webhook server.
+
+It follows the cluster's PlacementPolicies, namespaces and nodes, and answers the
+API server's AdmissionReviews for DaemonSets. It ends on SIGTERM or SIGINT, when
+the requests in flight have their answers.`,
+		Example: `  # In a Pod: the ServiceAccount and the mounted Secret are where berth looks
+  berth serve
+
+  # On a workstation, against the cluster of a kubeconfig file
+  berth serve --kubeconfig ~/.kube/config --tls-cert-file tls.crt --tls-private-key-file tls.key \
+    --leader-election-namespace berth-system --log-format text`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), &o, cmd.ErrOrStderr())
+		},
+	}
+	addFlagGroups(cmd, o.flagGroups()...)
+	return cmd
+}
+
+func (o *serveOptions) flagGroups() []flagGroup {
+	connection := newFlagGroup("Cluster")
+	connection.flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster to serve (default: the Pod's ServiceAccount)")
+
+	serving := newFlagGroup("Serving")
+	serving.flags.StringVar(&o.webhookAddress, "webhook-bind-address", ":9443", "`address` for the API server's requests")
+	serving.flags.StringVar(&o.certFile, "tls-cert-file", "/etc/berth/tls/tls.crt", "PEM `file` of the serving certificate and its chain, read again when it changes")
+	serving.flags.StringVar(&o.keyFile, "tls-private-key-file", "/etc/berth/tls/tls.key", "PEM `file` of its private key")
+	serving.flags.Var(&o.tlsMinVersion, "tls-min-version", "least TLS `version`: VersionTLS13 or VersionTLS12")
+
+	observing := newFlagGroup("Probes, metrics and logs")
+	observing.flags.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz")
+	observing.flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "`address` of /metrics, or 0 for none")
+	observing.flags.Var(&o.logFormat, "log-format", "`format` of the log: json or text")
+	observing.flags.Var(&o.logLevel, "log-level", "`level` of the log: debug, info or error")
+
+	election := newFlagGroup("Leader election")
+	election.flags.BoolVar(&o.leaderElect, "leader-elect", true, "let one replica alone write the status of policies; all replicas answer requests")
+	election.flags.StringVar(&o.leaderElectNamespace, "leader-election-namespace", "", "`namespace` of the Lease (default: the Pod's own)")
+
+	return []flagGroup{connection, serving, observing, election}
+}
+
+// serve runs the server until the context ends.
+func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
+	log := newLogger(logTo, o.logFormat.value, o.logLevel.value)
+	log.Info("berth starts", "version", version)
+
+	source, err := certs.NewFileSource(o.certFile, o.keyFile, log)
+	if err != nil {
+		return fmt.Errorf("%w\nSay with --tls-cert-file and --tls-private-key-file where the pair is", err)
+	}
+	config, err := restConfig(o.kubeconfig)
+	if err != nil {
+		return err
+	}
+	logger := logr.FromSlogHandler(log.Handler())
+	server := webhook.NewServer(webhook.Options{
+		BindAddress:    o.webhookAddress,
+		GetCertificate: source.GetCertificate,
+		MinTLSVersion:  tlsVersions[o.tlsMinVersion.value],
+		Logger:         logger,
+	})
+	mgr, err := newManager(config, o, server)
+	if err != nil {
+		return err
+	}
+	facts := cluster.NewFacts(mgr.GetCache(), mgr.GetAPIReader(), logger)
+	// The manager runs the server only when it has been asked for it.
+	hooks := mgr.GetWebhookServer()
+	hooks.Register(mutatePath, webhook.NewMutator(facts, logger))
+	hooks.Register(validatePath, webhook.NewValidator(facts, logger))
+
+	if err := addStatusController(mgr, o); err != nil {
+		return err
+	}
+	if err := addFacts(mgr, facts, source); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("webhook", server.StartedChecker()); err != nil {
+		return fmt.Errorf("prepare the probes: %w", err)
+	}
+	if err := awaitAPI(ctx, mgr.GetAPIReader(), log); err != nil {
+		return err
+	}
+	time.AfterFunc(startTime, releaseStartPages)
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	log.Info("berth ends")
+	return nil
+}
+
+func newManager(config *rest.Config, o *serveOptions, server *webhook.Server) (manager.Manager, error) {
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, fmt.Errorf("register kinds: %w", err)
+	}
+	mgr, err := manager.New(config, manager.Options{
+		Scheme:                 scheme,
+		MapperProvider:         newMapper,
+		Cache:                  cluster.CacheOptions(),
+		WebhookServer:          server,
+		HealthProbeBindAddress: o.healthAddress,
+		Metrics:                metricsserver.Options{BindAddress: o.metricsAddress},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the server: %w", err)
+	}
+	return mgr, nil
+}
+
+// addFacts gives the manager what runs beside the webhook server.
+func addFacts(mgr manager.Manager, facts *cluster.Facts, source *certs.FileSource) error {
+	for _, runnable := range []manager.Runnable{source, facts} {
+		if err := mgr.Add(runnable); err != nil {
+			return fmt.Errorf("prepare the server: %w", err)
+		}
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("prepare the probes: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("facts", facts.Ready); err != nil {
+		return fmt.Errorf("prepare the probes: %w", err)
+	}
+	return nil
+}
+
+func addStatusController(mgr manager.Manager, o *serveOptions) error {
+	election := cluster.NoElection()
+	if o.leaderElect {
+		var err error
+		if election, err = cluster.NewElection(mgr, o.leaderElectNamespace); err != nil {
+			return fmt.Errorf("%w\nSay with --leader-election-namespace where the Lease is, or use --leader-elect=false", err)
+		}
+	}
+	if err := mgr.Add(election); err != nil {
+		return fmt.Errorf("prepare the leader election: %w", err)
+	}
+	if err := cluster.NewStatusController(mgr.GetClient(), election).SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("prepare the status controller: %w", err)
+	}
+	return nil
+}

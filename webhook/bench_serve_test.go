@@ -1,0 +1,246 @@
+package webhook
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// benchServerEnv makes the test binary be the server that its value names, so that the server's CPU time and memory are
+// its own and not the client's.
+const benchServerEnv = "BERTH_BENCH_SERVER"
+
+// benchServers are the servers that BenchmarkServe compares.
+var benchServers = []struct {
+	name  string
+	serve func(net.Listener, tls.Certificate) error
+}{
+	{"berth", serveBerth},
+	{"constant", serveConstant},
+}
+
+func TestMain(m *testing.M) {
+	for _, s := range benchServers {
+		if s.name == os.Getenv(benchServerEnv) {
+			if err := runBenchServer(s.serve); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func serveBerth(listener net.Listener, certificate tls.Certificate) error {
+	server := NewServer(Options{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil }})
+	server.Register(MutatePath, NewMutator(newFacts(&testing.B{}, ownLabel), logr.Discard()))
+	return server.httpServer().ServeTLS(listener, "", "")
+}
+
+// serveConstant is the floor: net/http and TLS as they are, a body that is read, and always the same answer.
+func serveConstant(listener net.Listener, certificate tls.Certificate) error {
+	constant := []byte(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"` + testUID + `","allowed":true}}`)
+	server := &http.Server{
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS13},
+		ReadHeaderTimeout: readHeaderTimeout,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(constant)
+		}),
+	}
+	return server.ServeTLS(listener, "", "")
+}
+
+// benchServerState is what the server process says of itself, one JSON text a line.
+type benchServerState struct {
+	Address     string
+	Certificate []byte
+	CPU         time.Duration
+	// RSS and PeakRSS are in KiB.
+	RSS, PeakRSS int
+}
+
+// runBenchServer serves, and answers each line of its standard input with its state, until the input ends.
+func runBenchServer(serve func(net.Listener, tls.Certificate) error) error {
+	certificate, _ := selfSigned(&testing.B{})
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- serve(listener, certificate) }()
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		select {
+		case err := <-failed:
+			return err
+		default:
+		}
+		state := benchServerState{Address: listener.Addr().String(), Certificate: certificate.Certificate[0], CPU: cpuTime(&testing.B{})}
+		if state.RSS, state.PeakRSS, err = residentMemory(); err != nil {
+			return err
+		}
+		if err := json.NewEncoder(os.Stdout).Encode(state); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func residentMemory() (now, peak int, err error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			_, err = fmt.Sscan(rest, &now)
+		}
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			_, err = fmt.Sscan(rest, &peak)
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	return now, peak, nil
+}
+
+// benchServer is a running server process.
+type benchServer struct {
+	in  io.Writer
+	out *json.Decoder
+}
+
+func startBenchServer(b *testing.B, name string) *benchServer {
+	b.Helper()
+	// The server ends with the test binary at the latest, for its standard input ends then.
+	command := exec.CommandContext(context.WithoutCancel(b.Context()), os.Args[0]) //nolint:gosec // this very binary
+	command.Env = append(os.Environ(), benchServerEnv+"="+name)
+	command.Stderr = os.Stderr
+	in, err := command.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = in.Close()
+		if err := command.Wait(); err != nil {
+			b.Error(err)
+		}
+	})
+	return &benchServer{in: in, out: json.NewDecoder(out)}
+}
+
+func (s *benchServer) state(b *testing.B) benchServerState {
+	b.Helper()
+	var state benchServerState
+	if _, err := io.WriteString(s.in, "\n"); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.out.Decode(&state); err != nil {
+		b.Fatal(err)
+	}
+	return state
+}
+
+// BenchmarkServe has 4 connections ask the real server over TLS, and says how much CPU the server used a request.
+func BenchmarkServe(b *testing.B) {
+	const connections = 4
+	for _, review := range benchReviews[:2] {
+		body := shippedReview(review.containers, review.update)
+		for _, s := range benchServers {
+			b.Run(review.name+"/"+s.name, func(b *testing.B) {
+				server := startBenchServer(b, s.name)
+				state := server.state(b)
+				certificate, err := x509.ParseCertificate(state.Certificate)
+				if err != nil {
+					b.Fatal(err)
+				}
+				roots := x509.NewCertPool()
+				roots.AddCert(certificate)
+				transport := &http.Transport{
+					TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}, MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections,
+				}
+				defer transport.CloseIdleConnections()
+				client := &benchClient{client: http.Client{Transport: transport}, url: "https://" + state.Address + MutatePath + "?timeout=5s", body: body}
+				client.send(b, 400, connections) // connect, and warm up
+				before := server.state(b)
+				b.ResetTimer()
+				client.send(b, b.N, connections)
+				b.StopTimer()
+				after := server.state(b)
+				b.ReportMetric(float64((after.CPU-before.CPU).Microseconds())/float64(b.N), "server-cpu-µs/op")
+				b.ReportMetric(float64(after.RSS)/1024, "server-RSS-MiB")
+				b.ReportMetric(float64(after.PeakRSS)/1024, "server-peak-RSS-MiB")
+			})
+		}
+	}
+}
+
+// benchClient sends one review again and again, as the API server does.
+type benchClient struct {
+	client http.Client
+	url    string
+	body   []byte
+}
+
+func (c *benchClient) send(b *testing.B, requests, connections int) {
+	b.Helper()
+	var sent atomic.Int64
+	var senders sync.WaitGroup
+	for range connections {
+		senders.Go(func() {
+			for sent.Add(1) <= int64(requests) {
+				if err := c.sendOne(b.Context()); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	senders.Wait()
+}
+
+func (c *benchClient) sendOne(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(c.body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/json, */*")
+	response, err := c.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(response.Body)
+	if err == nil && (response.StatusCode != http.StatusOK || !bytes.Contains(answer, []byte(`"allowed":true`))) {
+		err = fmt.Errorf("%d: %s", response.StatusCode, answer)
+	}
+	return err
+}

@@ -1,0 +1,171 @@
+package webhook
+
+import (
+	"bytes"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/json"
+)
+
+// ownAnnotations is the prefix of the annotations whose values placement reads. Of the others, kubectl's copy of the whole
+// object among them, only the keys count: they tell a patch that the map is there.
+const ownAnnotations = "berth.dev/"
+
+// daemonSet decodes the DaemonSet that is the part root, as far as placement reads it. A type that the API server could
+// not have decoded is an error, and so is the lack of an object that a patch would stand in.
+//
+// Most parts of an old object are those of the new one, byte for byte. Given the new one as twin, they are shared.
+func (r *review) daemonSet(root part, twin *appsv1.DaemonSet) (*appsv1.DaemonSet, *field.Error) {
+	d := partDecoder{review: r, root: root, hasTwin: twin != nil}
+	if twin == nil {
+		twin = &appsv1.DaemonSet{}
+	}
+	ds := &appsv1.DaemonSet{}
+	d.mustObjects(partMetadata, partSpec, partTemplate, partPodSpec)
+	ds.Name = d.text(partObjectName)
+	ds.Namespace = d.text(partObjectNamespace)
+	ds.Labels = d.stringMap(partObjectLabels, "", twin.Labels)
+	ds.Annotations = d.stringMap(partAnnotations, ownAnnotations, twin.Annotations)
+	d.typed(partDeletionTimestamp, &ds.DeletionTimestamp)
+	if d.shares(partSelector) {
+		ds.Spec.Selector = twin.Spec.Selector
+	} else if d.object(partSelector) {
+		ds.Spec.Selector = &metav1.LabelSelector{MatchLabels: d.stringMap(partMatchLabels, "", nil)}
+		if requirements, plain := r.scanner.labelRequirements(d.value(partMatchExpressions)); plain {
+			ds.Spec.Selector.MatchExpressions = requirements
+		} else {
+			d.typed(partMatchExpressions, &ds.Spec.Selector.MatchExpressions)
+		}
+	}
+	if d.object(partTemplateMetadata) {
+		ds.Spec.Template.Labels = d.stringMap(partTemplateLabels, "", twin.Spec.Template.Labels)
+	}
+	d.podSpec(&ds.Spec.Template.Spec, &twin.Spec.Template.Spec)
+	if d.err != nil {
+		return nil, d.err
+	}
+	return ds, nil
+}
+
+// partDecoder decodes the parts below root. It keeps the first error.
+type partDecoder struct {
+	review  *review
+	root    part
+	hasTwin bool
+	err     *field.Error
+}
+
+// shares tells whether the twin has the part already.
+func (d *partDecoder) shares(p part) bool {
+	return d.hasTwin && bytes.Equal(d.review.values[partObject+p], d.review.values[d.root+p])
+}
+
+func (d *partDecoder) podSpec(pod, twin *corev1.PodSpec) {
+	pod.NodeName = d.text(partNodeName)
+	pod.NodeSelector = d.stringMap(partNodeSelector, "", twin.NodeSelector)
+	if d.shares(partAffinity) {
+		pod.Affinity = twin.Affinity
+	} else if d.object(partAffinity) {
+		pod.Affinity = &corev1.Affinity{NodeAffinity: d.nodeAffinity()}
+	}
+}
+
+// nodeAffinity decodes what is required; what is only preferred does not limit where a DaemonSet runs.
+func (d *partDecoder) nodeAffinity() *corev1.NodeAffinity {
+	if !d.object(partNodeAffinity) {
+		return nil
+	}
+	if !d.object(partRequiredAffinity) {
+		return &corev1.NodeAffinity{}
+	}
+	terms, plain := d.review.scanner.nodeSelectorTerms(d.value(partNodeSelectorTerms))
+	if !plain {
+		terms = nil
+		d.typed(partNodeSelectorTerms, &terms)
+	}
+	return &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: terms}}
+}
+
+func (d *partDecoder) value(p part) []byte { return d.review.values[d.root+p] }
+
+func (d *partDecoder) fail(err *field.Error) {
+	if d.err == nil {
+		d.err = err
+	}
+}
+
+func (d *partDecoder) mustObjects(parts ...part) {
+	for _, p := range parts {
+		d.fail(d.review.mustObject(d.root + p))
+	}
+}
+
+// object tells whether there is an object to look into.
+func (d *partDecoder) object(p part) bool {
+	if d.review.isAbsent(d.root + p) {
+		return false
+	}
+	d.fail(d.review.mustObject(d.root + p))
+	return d.review.isObject(d.root + p)
+}
+
+func (d *partDecoder) text(p part) string {
+	text, err := d.review.text(d.root + p)
+	d.fail(err)
+	return text
+}
+
+// stringMap decodes an object of strings. Only the keys with the prefix get their values; as in Kubernetes, null is "",
+// and {} is not null.
+func (d *partDecoder) stringMap(p part, prefix string, twin map[string]string) map[string]string {
+	if d.shares(p) {
+		return twin
+	}
+	if !d.object(p) {
+		return nil
+	}
+	decoded := map[string]string{}
+	s := &d.review.scanner
+	s.reset(d.review.values[d.root+p])
+	for key := range s.keys {
+		raw := s.value()
+		if bytes.IndexByte(key, '\\') >= 0 {
+			key = []byte(unquote(key))
+		}
+		text := string(key)
+		if _, twice := decoded[text]; twice {
+			d.fail(field.Invalid(paths[d.root+p].Key(text), field.OmitValueType{}, "the key is there twice"))
+		}
+		decoded[text] = d.entry(p, text, raw, strings.HasPrefix(text, prefix))
+	}
+	return decoded
+}
+
+// entry decodes the value of a map's key, or only checks that it is a string.
+func (d *partDecoder) entry(p part, key string, raw []byte, wanted bool) string {
+	switch {
+	case raw[0] == '"' && wanted:
+		return unquote(raw[1 : len(raw)-1])
+	case raw[0] != '"' && raw[0] != 'n':
+		d.fail(field.TypeInvalid(paths[d.root+p].Key(key), field.OmitValueType{}, "must be a string"))
+	}
+	return ""
+}
+
+// typed leaves the rare and deep parts to the API server's own decoder.
+func (d *partDecoder) typed(p part, into any) {
+	if d.review.isAbsent(d.root + p) {
+		return
+	}
+	twice, err := json.UnmarshalStrict(d.review.values[d.root+p], into, json.DisallowDuplicateFields)
+	if err != nil {
+		d.fail(field.TypeInvalid(paths[d.root+p], field.OmitValueType{}, err.Error()))
+	}
+	if len(twice) > 0 {
+		d.fail(field.Invalid(paths[d.root+p], field.OmitValueType{}, twice[0].Error()))
+	}
+}

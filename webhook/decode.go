@@ -1,0 +1,241 @@
+package webhook
+
+import (
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// review is an AdmissionReview, found in its bytes but decoded only where somebody asks. Its values are slices of the
+// body, which must outlive them. The zero value is ready for locate.
+type review struct {
+	values    [partCount][]byte
+	duplicate *field.Error
+	scanner   scanner
+}
+
+// locate walks the body once and notes where every part is. What it returns is about the bytes; what the parts are is
+// for the methods below. After an error, the parts before its place are still known.
+func (r *review) locate(body []byte) error {
+	r.forget()
+	r.scanner.reset(body)
+	r.walk(reviewMembers)
+	r.scanner.finish()
+	if r.scanner.err != nil {
+		return r.scanner.err
+	}
+	if !utf8.Valid(body) {
+		return &syntaxError{offset: invalidUTF8(body), reason: "a string is not UTF-8"}
+	}
+	if r.duplicate != nil {
+		return r.duplicate
+	}
+	return nil
+}
+
+// forget lets go of the last body.
+func (r *review) forget() {
+	r.values = [partCount][]byte{}
+	r.duplicate = nil
+}
+
+// invalidUTF8 returns the place of the first byte that is no UTF-8.
+func invalidUTF8(body []byte) int {
+	i := 0
+	for i < len(body) {
+		r, size := utf8.DecodeRune(body[i:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		i += size
+	}
+	return i
+}
+
+// walk consumes an object, notes the members that it is told of, and skips the others.
+func (r *review) walk(members []member) {
+	s := &r.scanner
+	for key := range s.keys {
+		m := find(members, key)
+		if m == nil {
+			s.skip()
+			continue
+		}
+		s.next()
+		start := s.pos
+		if m.members != nil && at(s.data, start) == '{' {
+			r.walk(m.members)
+		} else {
+			s.skip()
+		}
+		switch {
+		case s.err != nil:
+		case r.values[m.part] == nil:
+			r.values[m.part] = s.data[start:s.pos]
+		case r.duplicate == nil:
+			r.duplicate = field.Invalid(paths[m.part], field.OmitValueType{}, "the key is there twice")
+		}
+	}
+}
+
+// find compares as the API server does: with case, and with the key's escapes resolved.
+func find(members []member, key []byte) *member {
+	for i := range members {
+		if string(key) == members[i].key {
+			return &members[i]
+		}
+	}
+	if slices.Contains(key, '\\') {
+		return find(members, []byte(unquote(key)))
+	}
+	return nil
+}
+
+// text decodes a string; absent and null are "".
+func (r *review) text(p part) (string, *field.Error) {
+	raw := r.values[p]
+	switch at(raw, 0) {
+	case 0, 'n':
+		return "", nil
+	case '"':
+		return unquote(raw[1 : len(raw)-1]), nil
+	}
+	return "", typeError(p, "a string")
+}
+
+// isObject tells whether the part is an object.
+func (r *review) isObject(p part) bool { return at(r.values[p], 0) == '{' }
+
+// isAbsent tells whether the part is not there, or null, which in Kubernetes means the same.
+func (r *review) isAbsent(p part) bool {
+	c := at(r.values[p], 0)
+	return c == 0 || c == 'n'
+}
+
+func typeError(p part, want string) *field.Error {
+	return field.TypeInvalid(paths[p], field.OmitValueType{}, "must be "+want)
+}
+
+func (r *review) mustObject(p part) *field.Error {
+	switch {
+	case r.isObject(p):
+		return nil
+	case r.isAbsent(p):
+		return field.Required(paths[p], "must be an object")
+	}
+	return typeError(p, "an object")
+}
+
+// admission is what a review asks, apart from its objects.
+type admission struct {
+	operation   admissionv1.Operation
+	subResource string
+	namespace   string
+}
+
+// placeable tells whether the request can change where a DaemonSet runs. A DELETE must never be denied, and a
+// subresource leaves the template as it is.
+func (a admission) placeable() bool {
+	return (a.operation == admissionv1.Create || a.operation == admissionv1.Update) && a.subResource == ""
+}
+
+// admission decodes the review around the objects, and demands that it is one that berth can answer.
+func (r *review) admission() (admission, *field.Error) {
+	if err := r.checkKinds(); err != nil {
+		return admission{}, err
+	}
+	var a admission
+	op, err := r.text(partOperation)
+	if err != nil {
+		return a, err
+	}
+	a.operation = admissionv1.Operation(op)
+	if !slices.Contains(operations, a.operation) {
+		return a, field.NotSupported(paths[partOperation], a.operation, operations)
+	}
+	if a.subResource, err = r.text(partSubResource); err != nil {
+		return a, err
+	}
+	if a.namespace, err = r.text(partNamespace); err != nil {
+		return a, err
+	}
+	if a.namespace == "" {
+		return a, field.Required(paths[partNamespace], "a DaemonSet lives in a namespace")
+	}
+	if !a.placeable() {
+		return a, nil
+	}
+	if err := r.mustObject(partObject); err != nil {
+		return a, err
+	}
+	if a.operation == admissionv1.Update {
+		return a, r.mustObject(partOldObject)
+	}
+	return a, nil
+}
+
+var operations = []admissionv1.Operation{
+	admissionv1.Create, admissionv1.Update, admissionv1.Delete, admissionv1.Connect,
+}
+
+// checkKinds demands an admission.k8s.io/v1 AdmissionReview with a request, which has a UID, about an apps/v1 DaemonSet.
+func (r *review) checkKinds() *field.Error {
+	for _, want := range reviewKinds {
+		if err := r.mustBe(want.part, want.text); err != nil {
+			return err
+		}
+	}
+	if err := r.mustObject(partRequest); err != nil {
+		return err
+	}
+	if id, err := r.text(partUID); err != nil {
+		return err
+	} else if id == "" {
+		return field.Required(paths[partUID], "the answer must repeat it")
+	}
+	if err := r.mustObject(partKind); err != nil {
+		return err
+	}
+	for _, want := range daemonSetKinds {
+		if err := r.mustBe(want.part, want.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type expected struct {
+	part part
+	text string
+}
+
+var (
+	reviewKinds    = []expected{{partAPIVersion, admissionv1.SchemeGroupVersion.String()}, {partReviewKind, "AdmissionReview"}}
+	daemonSetKinds = []expected{{partKindGroup, "apps"}, {partKindVersion, "v1"}, {partKindKind, "DaemonSet"}}
+)
+
+func (r *review) mustBe(p part, want string) *field.Error {
+	if raw := r.values[p]; len(raw) == len(want)+2 && string(raw[1:len(raw)-1]) == want {
+		return nil
+	}
+	got, err := r.text(p)
+	if err != nil {
+		return err
+	}
+	if got == want {
+		return nil
+	}
+	return field.Invalid(paths[p], got, fmt.Sprintf("must be %q: berth reads admission.k8s.io/v1 AdmissionReviews of apps/v1 DaemonSets only", want))
+}
+
+// rawUID is the request's UID as it stands in the body, quotes included, or nil where it is not known. It can be written
+// into JSON as it is.
+func (r *review) rawUID() []byte {
+	if raw := r.values[partUID]; at(raw, 0) == '"' && utf8.Valid(raw) {
+		return raw
+	}
+	return nil
+}

@@ -1,0 +1,20 @@
+// Package webhook is the admission webhook server: HTTP ⇄ placement.
+//
+// Server listens, Mutator and Validator answer. The way of a request has one address a step:
+//
+//	server.go    TLS, time limits, shutdown
+//	endpoint.go  method, media type and size; panics, metrics; the answer's way out
+//	decode.go    the body's bytes → where the parts are that placement reads (scan.go checks all the rest)
+//	daemonset.go those parts → a narrow appsv1.DaemonSet
+//	mutate.go    decision → patch or denial
+//	validate.go  decision on the final object → denial of what is still to do
+//	encode.go    answer → bytes
+//
+// The request path makes no API call, takes no lock and compiles nothing: it reads one snapshot of Facts. The exception
+// is a namespace younger than the snapshot, which costs one GET.
+//
+// What a client is told: 200 with an AdmissionReview where berth has decided, allowed or denied; an HTTP error with a
+// metav1.Status, which client-go shows to the user word for word, where it has not: 400, 405, 413 and 415 for requests that
+// no API server sends, 503 with Retry-After while not ready, which the API server retries, 500 for faults of ours, so
+// that the failurePolicy of the webhook applies.
+package webhook

@@ -1,0 +1,96 @@
+package webhook
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+)
+
+const (
+	// maxBody is the size of a review that no real one reaches: etcd takes objects of 1.5 MiB, and an update has two.
+	maxBody = 16 << 20
+	// firstRead bounds what a client gets reserved for a length that it only claims.
+	firstRead = 256 << 10
+	// maxPooled is the size up to which a buffer is kept for the next request.
+	maxPooled = 4 << 20
+)
+
+// exchange is the memory that one request needs, used again by the next.
+type exchange struct {
+	body    []byte
+	out     []byte
+	scratch []byte
+	review  review
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// release gives the exchange back, without what it knows of this request.
+func (x *exchange) release() {
+	x.review.forget()
+	if cap(x.body) > maxPooled {
+		x.body = nil
+	}
+	exchanges.Put(x)
+}
+
+// read reads the request's body into x.body.
+func (x *exchange) read(r *http.Request) *failure {
+	length := int(r.ContentLength) // -1 when the client sends chunks
+	x.body = x.body[:0]
+	for {
+		if len(x.body) == cap(x.body) {
+			x.grow(length)
+		}
+		n, err := r.Body.Read(x.body[len(x.body):cap(x.body)])
+		x.body = x.body[:len(x.body)+n]
+		switch {
+		case len(x.body) > maxBody:
+			return tooLarge()
+		case err == io.EOF: //nolint:errorlint // io.Reader's contract is io.EOF itself
+			return nil
+		case err != nil:
+			return unreadable(err)
+		}
+	}
+}
+
+// grow makes room for more of the body. Room doubles, as bytes arrive, up to the length that the client claims.
+func (x *exchange) grow(length int) {
+	room := max(2*cap(x.body), firstRead)
+	if length >= 0 {
+		room = min(room, max(length, len(x.body))+1)
+	}
+	grown := make([]byte, len(x.body), room)
+	copy(grown, x.body)
+	x.body = grown
+}
+
+var (
+	jsonContent     = []string{"application/json"}
+	noSniff         = []string{"nosniff"}
+	connectionClose = []string{"close"}
+	allowPost       = []string{http.MethodPost}
+	retryAfter      = []string{strconv.Itoa(retryAfterSeconds)}
+)
+
+// send writes x.out as the answer. The header's values are shared between requests: net/http only reads them.
+func (x *exchange) send(w http.ResponseWriter, code int) {
+	header := w.Header()
+	header["Content-Type"] = jsonContent
+	header["X-Content-Type-Options"] = noSniff
+	header["Content-Length"] = []string{strconv.Itoa(len(x.out))}
+	switch code {
+	case http.StatusMethodNotAllowed:
+		header["Allow"] = allowPost
+	case http.StatusServiceUnavailable:
+		header["Retry-After"] = retryAfter
+		header["Connection"] = connectionClose
+	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+		// The rest of the body is not worth reading.
+		header["Connection"] = connectionClose
+	}
+	w.WriteHeader(code)
+	_, _ = w.Write(x.out) // a client that is gone needs no answer
+}

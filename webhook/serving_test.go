@@ -1,0 +1,145 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionv1 "k8s.io/api/admission/v1"
+)
+
+// selfSigned returns a certificate for 127.0.0.1 and the pool that trusts it.
+func selfSigned(tb testing.TB) (tls.Certificate, *x509.CertPool) {
+	tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}
+
+// site is a running server and a client that trusts it.
+type site struct {
+	*Server
+	url    string
+	client *http.Client
+	roots  *x509.CertPool
+	stop   func() error
+}
+
+// serve runs the real server with both webhooks until the test ends.
+func serve(tb testing.TB, facts Facts, logger logr.Logger) *site {
+	tb.Helper()
+	certificate, roots := selfSigned(tb)
+	server := NewServer(Options{
+		BindAddress:    "127.0.0.1:0",
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil },
+		Logger:         logger,
+	})
+	server.Register(MutatePath, NewMutator(facts, logger))
+	server.Register(ValidatePath, NewValidator(facts, logger))
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Start(ctx) }()
+	for deadline := time.Now().Add(10 * time.Second); server.StartedChecker()(nil) != nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatal("the server did not start within 10 s")
+		}
+	}
+	client := &http.Client{
+		Timeout:   20 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableCompression: true},
+	}
+	s := &site{Server: server, url: "https://" + server.Addr().String(), client: client, roots: roots}
+	s.stop = func() error {
+		client.CloseIdleConnections()
+		cancel()
+		err := <-stopped
+		stopped <- err
+		return err
+	}
+	tb.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			tb.Errorf("stop the server: %v", err)
+		}
+	})
+	return s
+}
+
+// reply is an HTTP answer, read whole.
+type reply struct {
+	code   int
+	header http.Header
+	body   []byte
+}
+
+func (s *site) do(tb testing.TB, request *http.Request) reply {
+	tb.Helper()
+	response, err := s.client.Do(request)
+	if err != nil {
+		tb.Fatalf("%s %s: %v", request.Method, request.URL, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return reply{response.StatusCode, response.Header, body}
+}
+
+// post sends a review as the API server does.
+func (s *site) post(tb testing.TB, path, body string) reply {
+	tb.Helper()
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, s.url+path+"?timeout=5s", bytes.NewReader([]byte(body)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	return s.do(tb, request)
+}
+
+// ask posts a review and returns what was decided.
+func (s *site) ask(tb testing.TB, path, body string) *admissionv1.AdmissionResponse {
+	tb.Helper()
+	got := s.post(tb, path, body)
+	if got.code != http.StatusOK {
+		tb.Fatalf("%s answered %d: %s", path, got.code, got.body)
+	}
+	var review admissionv1.AdmissionReview
+	decoder := json.NewDecoder(bytes.NewReader(got.body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&review); err != nil {
+		tb.Fatalf("%s answered %s: %v", path, got.body, err)
+	}
+	if review.APIVersion != "admission.k8s.io/v1" || review.Kind != "AdmissionReview" || review.Response == nil {
+		tb.Fatalf("%s answered no AdmissionReview: %s", path, got.body)
+	}
+	return review.Response
+}
