@@ -1,0 +1,81 @@
+// Package e2e_test shows berth's promises on a real control plane, from outside: through kubectl, through a client, and
+// by posting AdmissionReviews. One control plane serves all tests; each test has namespaces of its own, and node labels
+// that no other test uses.
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"berth.dev/berth/e2e/testbed"
+)
+
+// The control plane and the berth that all tests share.
+var (
+	cp       *testbed.ControlPlane
+	berth    *testbed.Berth
+	auditLog string // what berth asked of the API server, a JSON event a line
+)
+
+// auditBerth records the requests of berth's own ServiceAccount and nobody else's.
+const auditBerth = `
+apiVersion: audit.k8s.io/v1
+kind: Policy
+rules:
+  - level: Metadata
+    users: ["system:serviceaccount:berth-system:berth"]
+  - level: None
+`
+
+func TestMain(m *testing.M) {
+	code, err := 0, error(nil)
+	if role := os.Getenv(childRole); role != "" {
+		err = runChild(role)
+	} else {
+		code, err = run(m)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code) //nolint:forbidigo // TestMain is a main
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "berth-e2e-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	policy := filepath.Join(dir, "audit-policy.yaml")
+	auditLog = filepath.Join(dir, "audit.log")
+	if err := os.WriteFile(policy, []byte(auditBerth), 0o600); err != nil {
+		return 0, err
+	}
+	cp, err = testbed.Start(ctx, testbed.Options{
+		Progress:       os.Stderr,
+		APIServerFlags: []string{"--audit-policy-file=" + policy, "--audit-log-path=" + auditLog},
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if code != 0 || err != nil {
+			fmt.Fprintln(os.Stderr, "the logs are kept in", cp.Dir())
+			_ = cp.StopProcesses()
+			return
+		}
+		err = cp.Stop()
+	}()
+	if berth, err = cp.StartBerth(ctx, testbed.BerthOptions{}); err != nil {
+		return 0, err
+	}
+	if err := cp.CreateNodes(ctx, 6); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
