@@ -98,7 +98,7 @@ func (s *FileSource) poll() {
 		return
 	}
 	s.reported = true
-	s.log.Error("the certificate files are not a valid pair: the last good certificate is still served. "+
+	s.log.Error("The certificate files are not a valid pair: the last good certificate is still served. "+
 		"Put the certificate chain and its own private key there, both in PEM form", "err", s.lastErr)
 }
 
@@ -137,8 +137,8 @@ func (s *FileSource) read() (pair, error) {
 func (s *FileSource) logLoaded(leaf *x509.Certificate) {
 	fields := []any{"subject", leaf.Subject.String(), "dnsNames", leaf.DNSNames, "notAfter", leaf.NotAfter}
 	if time.Now().After(leaf.NotAfter) {
-		s.log.Error("the serving certificate has expired: the API server will refuse it. Renew it", fields...)
+		s.log.Error("The serving certificate has expired: the API server will refuse it. Renew it", fields...)
 		return
 	}
-	s.log.Info("serving certificate loaded", fields...)
+	s.log.Info("Serving certificate loaded", fields...)
 }

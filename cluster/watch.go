@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -39,21 +40,23 @@ func CacheOptions() cache.Options {
 	}
 }
 
-// keepLabels strips an object to its name and labels.
+// keepLabels strips an object to its name and labels. Few different labels make
+// up those of thousands of nodes, so each string is kept once.
 func keepLabels(object any) (any, error) {
 	full, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {
 		return object, nil
 	}
-	return &metav1.PartialObjectMetadata{
-		TypeMeta: full.TypeMeta,
-		ObjectMeta: metav1.ObjectMeta{
-			Name:            full.Name,
-			UID:             full.UID,
-			ResourceVersion: full.ResourceVersion,
-			Labels:          full.Labels,
-		},
-	}, nil
+	labels := make(map[string]string, len(full.Labels))
+	for key, value := range full.Labels {
+		labels[unique.Make(key).Value()] = unique.Make(value).Value()
+	}
+	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Name:   full.Name,
+		Labels: labels,
+		// Without it, informers take every update for a mere resync.
+		ResourceVersion: full.ResourceVersion,
+	}}, nil
 }
 
 // watch hands the changes of all three kinds to Facts, and returns what tells

@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -67,25 +66,22 @@ func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 // awaitAPI returns when policies can be read from the API server, or says why
 // they cannot.
 func awaitAPI(ctx context.Context, reader client.Reader, log *slog.Logger) error {
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, connectRetry, connectTimeout, true, func(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	for first := true; ; first = false {
 		err := reader.List(ctx, &v1alpha1.PlacementPolicyList{}, client.Limit(1))
 		if err == nil {
-			return true, nil
+			return nil
 		}
-		// The timeout cuts the last try short: what the one before said is the reason.
-		if last == nil || ctx.Err() == nil {
-			if last == nil {
-				log.Info("cannot read policies yet, trying again", "err", explain(err), "for", connectTimeout.String())
-			}
-			last = explain(err)
+		if first {
+			log.Info("Cannot read policies yet, trying again", "err", explain(err), "for", connectTimeout.String())
 		}
-		return false, nil
-	})
-	if err != nil && last != nil {
-		return last
+		select {
+		case <-ctx.Done():
+			return explain(err)
+		case <-time.After(connectRetry):
+		}
 	}
-	return err
 }
 
 // explain says what to do about an error of the API server.

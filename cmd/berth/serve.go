@@ -97,7 +97,7 @@ func (o *serveOptions) flagGroups() []flagGroup {
 // serve runs the server until the context ends.
 func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	log := newLogger(logTo, o.logFormat.value, o.logLevel.value)
-	log.Info("berth starts", "version", version)
+	log.Info("Starting berth", "version", version)
 
 	source, err := certs.NewFileSource(o.certFile, o.keyFile, log)
 	if err != nil {
@@ -140,7 +140,7 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	log.Info("berth ends")
+	log.Info("berth has ended")
 	return nil
 }
 
