@@ -27,7 +27,8 @@ help: ## List the targets.
 
 .PHONY: run
 run: ## Show berth on a real control plane of its own. ARGS=--exit ends after the tour.
-	go run ./e2e/tour $(ARGS)
+	go build -o bin/tour ./e2e/tour
+	@exec bin/tour $(ARGS) # go run would answer Ctrl-C with an error of its own
 
 .PHONY: test
 test: lint unit e2e ## Run every check: lint, unit tests, end-to-end tests.

@@ -81,3 +81,35 @@ func TestLabelThatNoNodeHasIsAWarningAndNoRejection(t *testing.T) {
 	}
 	expectPods(t, namespace, "gpu-agent")
 }
+
+func TestSelectorExpressionsPlaceTooAndNarrowWhatTheManifestSays(t *testing.T) {
+	namespace := newNamespace(t, enabled)
+	labelNodes(t, "rack", "a", "n-1", "n-2")
+	labelNodes(t, "rack", "b", "n-3")
+	labelNodes(t, "rack", "c", "n-4")
+	labelNodes(t, "disk", "ssd", "n-2", "n-3", "n-4")
+	const manifest = `
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: by-rack
+spec:
+  selector:
+    matchExpressions:
+      - {key: rack, operator: In, values: [b, a]}
+  template:
+    metadata:
+      labels: {rack: a}
+    spec:
+      affinity:
+        nodeAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+            nodeSelectorTerms:
+              - matchExpressions: [{key: disk, operator: In, values: [ssd]}]
+              - matchFields: [{key: metadata.name, operator: In, values: [n-6]}]
+      containers: [{name: c, image: example-image}]
+`
+	// Of the racks a and b those with an SSD. n-6 is in no rack, though the manifest names it.
+	kubectl(t, manifest, "apply", "-n", namespace, "-f", "-")
+	expectPods(t, namespace, "by-rack", "n-2", "n-3")
+}

@@ -114,6 +114,6 @@ func TestBerthDownFailsDaemonSetsInScopeAndLeavesTheOthersAlone(t *testing.T) {
 	if want := `Error from server (InternalError): error when creating "STDIN": Internal error occurred: failed calling webhook "mutate.berth.dev"`; !strings.HasPrefix(got, want) {
 		t.Errorf("kubectl said\n%s\nnot\n%s …", got, want)
 	}
-	kubectl(t, strings.Replace(forLabel(t, "system"), tutorialName, "berth-is-down", 1), "create", "-n", metav1.NamespaceSystem, "-f", "-")
+	kubectl(t, strings.Replace(forLabel(t, "berth-is-down"), tutorialName, "berth-is-down", 1), "apply", "-n", metav1.NamespaceSystem, "-f", "-")
 	kubectl(t, withPriorityClass(t, "system-node-critical"), "create", "-n", namespace, "-f", "-")
 }

@@ -58,8 +58,7 @@ func decide(policies []*policy, in Input) Outcome {
 		NodeSelector: in.DaemonSet.Spec.Template.Spec.NodeSelector,
 		Affinity:     in.DaemonSet.Spec.Template.Spec.Affinity,
 	}
-	d.checkShape()
-	if len(d.violations) == 0 {
+	if d.checkShape() {
 		d.require(collect(policies, in.DaemonSet))
 	}
 	if len(d.violations) > 0 && in.Old != nil && samePlacement(in.Old, in.DaemonSet) {

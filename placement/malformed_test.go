@@ -77,6 +77,16 @@ func TestMalformedDaemonSetsAreDeniedWithTheFieldAndTheCure(t *testing.T) {
 			edit: func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.NodeName = "n-1" },
 			want: []string{`spec.template.spec.nodeName: Forbidden: it binds every pod to one node, past all node labels: remove it, and label the node instead`},
 		},
+		"all that is wrong, at once": {
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Spec.Template.Spec.NodeName = "n-1"
+				ds.Spec.Template.Spec.NodeSelector = map[string]string{"app": "other"}
+			},
+			want: []string{
+				`spec.template.spec.nodeName: Forbidden: it binds every pod to one node, past all node labels: remove it, and label the node instead`,
+				`spec.template.spec.nodeSelector[app]: Invalid value: "other": policy "own-label" requires "example": remove the key or set it to "example"`,
+			},
+		},
 		"required node affinity without a term": {
 			edit: func(ds *appsv1.DaemonSet) {
 				ds.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "app", Operator: "Exists"}}

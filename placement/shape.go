@@ -14,9 +14,10 @@ var selectorOperators = []metav1.LabelSelectorOperator{
 	metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist,
 }
 
-// checkShape finds what makes a DaemonSet malformed for any policy. Mutating
-// admission runs before the API server validates, so all of it can be seen here.
-func (d *draft) checkShape() {
+// checkShape finds what makes a DaemonSet malformed for any policy, and says
+// whether its selector can be read. Mutating admission runs before the API server
+// validates, so all of it can be seen here.
+func (d *draft) checkShape() (readable bool) {
 	spec := &d.daemonSet.Spec
 	if spec.Template.Spec.NodeName != "" {
 		d.violateAll(field.Forbidden(nodeNamePath.field,
@@ -26,18 +27,19 @@ func (d *draft) checkShape() {
 	if selector == nil || len(selector.MatchLabels)+len(selector.MatchExpressions) == 0 {
 		d.violateAll(field.Required(selectorPath.field,
 			"it must select the DaemonSet's own pods: copy spec.template.metadata.labels into spec.selector.matchLabels"))
-		return
+		return false
 	}
 	if errs := validateSelector(selector); len(errs) > 0 {
 		for _, err := range errs {
 			d.violateAll(err)
 		}
-		return
+		return false
 	}
 	if !selectorMatches(selector, spec.Template.Labels) {
 		d.violateAll(field.Invalid(templateLabelsPath.field, labels.Set(spec.Template.Labels).String(),
 			"must match spec.selector ("+metav1.FormatLabelSelector(selector)+"): add what is missing to the template's labels"))
 	}
+	return true
 }
 
 func validateSelector(selector *metav1.LabelSelector) field.ErrorList {

@@ -69,7 +69,10 @@ func (cp *ControlPlane) StartBerth(ctx context.Context, options BerthOptions) (*
 	if err := berth.WaitReady(ctx); err != nil {
 		return nil, err
 	}
-	return berth, cp.register(ctx, documents.webhooks)
+	if err := cp.register(ctx, documents.webhooks); err != nil {
+		return nil, err
+	}
+	return berth, nil
 }
 
 func buildBerth(ctx context.Context, root, output string) error {

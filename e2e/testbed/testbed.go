@@ -77,7 +77,10 @@ func Start(ctx context.Context, options Options) (_ *ControlPlane, err error) {
 	if err := cp.prepare(options); err != nil {
 		return nil, err
 	}
-	return cp, cp.startProcesses(ctx)
+	if err := cp.startProcesses(ctx); err != nil {
+		return nil, err
+	}
+	return cp, nil
 }
 
 // startProcesses starts each program when the one that it needs is ready.
@@ -99,7 +102,7 @@ func (cp *ControlPlane) startProcesses(ctx context.Context) error {
 
 // prepare writes the certificates, kubeconfigs and command lines.
 func (cp *ControlPlane) prepare(options Options) error {
-	ports, err := freePorts(6)
+	ports, err := freePorts(5)
 	if err != nil {
 		return err
 	}
