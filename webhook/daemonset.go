@@ -24,7 +24,8 @@ func (r *review) daemonSet(root part, twin *appsv1.DaemonSet) (*appsv1.DaemonSet
 	if twin == nil {
 		twin = &appsv1.DaemonSet{}
 	}
-	ds := &appsv1.DaemonSet{}
+	// An appsv1.DaemonSet is large, and most of it stays empty: it lives as long as the review, like the body.
+	ds := &r.daemonSets[min(root-partObject, 1)]
 	d.mustObjects(partMetadata, partSpec, partTemplate, partPodSpec)
 	ds.Name = d.text(partObjectName)
 	ds.Namespace = d.text(partObjectNamespace)
@@ -128,7 +129,7 @@ func (d *partDecoder) stringMap(p part, prefix string, twin map[string]string) m
 	if !d.object(p) {
 		return nil
 	}
-	decoded := map[string]string{}
+	decoded := d.review.maps.give()
 	s := &d.review.scanner
 	s.reset(d.review.values[d.root+p])
 	for key := range s.keys {
@@ -168,4 +169,31 @@ func (d *partDecoder) typed(p part, into any) {
 	if len(twice) > 0 {
 		d.fail(field.Invalid(paths[d.root+p], field.OmitValueType{}, twice[0].Error()))
 	}
+}
+
+// mapPool hands out maps that live as long as a review, and are then used again.
+type mapPool struct {
+	maps  []map[string]string
+	given int
+}
+
+// maxPooledMap is the size up to which a map is worth keeping.
+const maxPooledMap = 32
+
+func (p *mapPool) give() map[string]string {
+	if p.given == len(p.maps) {
+		p.maps = append(p.maps, map[string]string{})
+	}
+	p.given++
+	return p.maps[p.given-1]
+}
+
+func (p *mapPool) takeBack() {
+	for i, m := range p.maps[:p.given] {
+		if len(m) > maxPooledMap {
+			p.maps[i] = map[string]string{}
+		}
+		clear(m)
+	}
+	p.given = 0
 }

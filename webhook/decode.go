@@ -6,15 +6,19 @@ import (
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // review is an AdmissionReview, found in its bytes but decoded only where somebody asks. Its values are slices of the
-// body, which must outlive them. The zero value is ready for locate.
+// body, which must outlive them, and what daemonSet returns lives until forget. The zero value is ready for locate.
 type review struct {
 	values    [partCount][]byte
 	duplicate *field.Error
 	scanner   scanner
+	// daemonSets are the new object and the old one, where they are decoded, and maps is what is in them.
+	daemonSets [2]appsv1.DaemonSet
+	maps       mapPool
 }
 
 // locate walks the body once and notes where every part is. What it returns is about the bytes; what the parts are is
@@ -40,6 +44,8 @@ func (r *review) locate(body []byte) error {
 func (r *review) forget() {
 	r.values = [partCount][]byte{}
 	r.duplicate = nil
+	r.daemonSets = [2]appsv1.DaemonSet{}
+	r.maps.takeBack()
 }
 
 // invalidUTF8 returns the place of the first byte that is no UTF-8.
@@ -229,6 +235,15 @@ func (r *review) mustBe(p part, want string) *field.Error {
 		return nil
 	}
 	return field.Invalid(paths[p], got, fmt.Sprintf("must be %q: berth reads admission.k8s.io/v1 AdmissionReviews of apps/v1 DaemonSets only", want))
+}
+
+// displayName is the DaemonSet's name, as far as it has one yet.
+func (r *review) displayName() string {
+	if text, _ := r.text(partObject + partObjectName); text != "" {
+		return text
+	}
+	text, _ := r.text(partName)
+	return text
 }
 
 // rawUID is the request's UID as it stands in the body, quotes included, or nil where it is not known. It can be written

@@ -3,11 +3,14 @@
 // Server listens, Mutator and Validator answer. The way of a request has one address a step:
 //
 //	server.go    TLS, time limits, shutdown
-//	endpoint.go  method, media type and size; panics, metrics; the answer's way out
-//	decode.go    the body's bytes → where the parts are that placement reads (scan.go checks all the rest)
+//	endpoint.go  the steps below in their order; panics, metrics, the log
+//	failure.go   method, media type and size; every HTTP error
+//	exchange.go  the body's way in, the answer's way out
+//	decode.go    the body's bytes → where the parts are that members.go lists (scan.go checks all the rest)
 //	daemonset.go those parts → a narrow appsv1.DaemonSet
 //	mutate.go    decision → patch or denial
 //	validate.go  decision on the final object → denial of what is still to do
+//	answer.go    what goes into the audit log
 //	encode.go    answer → bytes
 //
 // The request path makes no API call, takes no lock and compiles nothing: it reads one snapshot of Facts. The exception

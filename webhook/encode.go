@@ -20,26 +20,27 @@ const (
 	maxWarnings = 4096
 )
 
-// appendAnswer appends the AdmissionReview that says a. The UID is as in the request, quotes included; name is the
-// DaemonSet's; scratch is overwritten. It returns both buffers.
-func appendAnswer(b, scratch []byte, rawUID []byte, name string, a *answer) (review, usedScratch []byte) {
+// encode leaves the AdmissionReview that says a in x.out.
+func (x *exchange) encode(a *answer) {
+	b := x.out[:0]
 	b = append(b, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":`...)
-	b = append(b, rawUID...)
+	b = append(b, x.review.rawUID()...)
 	if len(a.denied) > 0 {
 		b = append(b, `,"allowed":false,"status":`...)
-		b = appendDenial(b, name, a.denied)
+		b = appendDenial(b, x.review.displayName(), a.denied)
 	} else {
 		b = append(b, `,"allowed":true`...)
 	}
 	if len(a.patch) > 0 {
-		scratch = a.patch.AppendJSON(scratch[:0])
+		x.scratch = a.patch.AppendJSON(x.scratch[:0])
 		b = append(b, `,"patchType":"JSONPatch","patch":"`...)
-		b = base64.StdEncoding.AppendEncode(b, scratch)
+		b = base64.StdEncoding.AppendEncode(b, x.scratch)
 		b = append(b, '"')
 	}
 	b = appendWarnings(b, a.warnings)
 	b = appendAnnotations(b, a.annotations)
-	return append(b, `}}`...), scratch
+	b = append(b, `}}`...)
+	x.out = b
 }
 
 // appendDenial appends the Status that the API server itself would answer, so that kubectl prints every cause.
@@ -110,10 +111,7 @@ func appendFailure(b []byte, f *failure, uid string) []byte {
 }
 
 func appendStatus(b []byte, status metav1.Status) []byte {
-	encoded, err := json.Marshal(status)
-	if err != nil {
-		panic("webhook: encode a metav1.Status: " + err.Error())
-	}
+	encoded, _ := json.Marshal(status) // a Status holds nothing that cannot be encoded
 	return append(b, encoded...)
 }
 
@@ -124,10 +122,7 @@ func appendString(b []byte, text string) []byte {
 	for i := range len(text) {
 		c := text[i]
 		if c < ' ' || c > '~' {
-			encoded, err := json.Marshal(text)
-			if err != nil {
-				panic("webhook: encode a string: " + err.Error())
-			}
+			encoded, _ := json.Marshal(text) // a string always encodes
 			return append(b[:start], encoded...)
 		}
 		if c == '"' || c == '\\' {

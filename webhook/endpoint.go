@@ -86,11 +86,10 @@ func (e *endpoint) serve(x *exchange, r *http.Request) (a answer, f *failure) {
 	if f != nil {
 		return a, f
 	}
-	var name string
 	if len(a.denied) > 0 {
-		name = e.logDenial(&x.review, asked, &a)
+		e.logDenial(&x.review, asked, &a)
 	}
-	x.out, x.scratch = appendAnswer(x.out[:0], x.scratch, x.review.rawUID(), name, &a)
+	x.encode(&a)
 	return a, nil
 }
 
@@ -161,19 +160,14 @@ func (e *endpoint) fail(x *exchange, w http.ResponseWriter, f *failure) {
 	x.send(w, f.code)
 }
 
-// logDenial writes the one line that a denial gets, without anything of the object but its name, which it returns.
-func (e *endpoint) logDenial(review *review, asked admission, a *answer) string {
-	name, _ := review.text(partObject + partObjectName)
-	if name == "" {
-		name, _ = review.text(partName)
-	}
+// logDenial writes the one line that a denial gets, without anything of the object but its name.
+func (e *endpoint) logDenial(review *review, asked admission, a *answer) {
 	user, _ := review.text(partUsername)
 	uid, _ := review.text(partUID)
 	var fields []string
 	for _, err := range a.denied {
 		fields = append(fields, err.Field)
 	}
-	e.logger.Info("Denied", "namespace", asked.namespace, "name", name, "operation", asked.operation, "user", user,
-		"uid", uid, "policies", a.policies, "fields", fields, "reason", resultLabels[a.result][1])
-	return name
+	e.logger.Info("Denied", "namespace", asked.namespace, "name", review.displayName(), "operation", asked.operation,
+		"user", user, "uid", uid, "policies", a.policies, "fields", fields, "reason", resultLabels[a.result][1])
 }

@@ -48,7 +48,7 @@ func (x *exchange) read(r *http.Request) *failure {
 		switch {
 		case len(x.body) > maxBody:
 			return tooLarge()
-		case err == io.EOF: //nolint:errorlint // io.Reader's contract is io.EOF itself
+		case err == io.EOF:
 			return nil
 		case err != nil:
 			return unreadable(err)
@@ -69,7 +69,6 @@ func (x *exchange) grow(length int) {
 
 var (
 	jsonContent     = []string{"application/json"}
-	noSniff         = []string{"nosniff"}
 	connectionClose = []string{"close"}
 	allowPost       = []string{http.MethodPost}
 	retryAfter      = []string{strconv.Itoa(retryAfterSeconds)}
@@ -79,7 +78,6 @@ var (
 func (x *exchange) send(w http.ResponseWriter, code int) {
 	header := w.Header()
 	header["Content-Type"] = jsonContent
-	header["X-Content-Type-Options"] = noSniff
 	header["Content-Length"] = []string{strconv.Itoa(len(x.out))}
 	switch code {
 	case http.StatusMethodNotAllowed:

@@ -75,7 +75,7 @@ func (f *fixedFacts) Namespace(ctx context.Context, name string) (placement.Name
 }
 
 // newFacts knows these policies; the namespaces default and young, which asked for placement, the latter only when asked
-// for live, and other, which did not; and three nodes, of which two are labelled app=example.
+// for live, and other, which did not; and three nodes, of which two are labelled app=example and one like the pods of shipped.
 func newFacts(tb testing.TB, policies ...string) *fixedFacts {
 	tb.Helper()
 	var parsed []v1alpha1.PlacementPolicy
@@ -94,7 +94,9 @@ func newFacts(tb testing.TB, policies ...string) *fixedFacts {
 	nodes := (&cluster.NodeIndex{}).Apply([]cluster.NodeChange{
 		{Name: "n-1", Labels: map[string]string{"app": "example"}},
 		{Name: "n-2", Labels: map[string]string{"app": "example"}},
-		{Name: "n-3"},
+		{Name: "n-3", Labels: map[string]string{
+			"kubernetes.io/os": "linux", "app.kubernetes.io/name": "log-shipper", "app.kubernetes.io/instance": "logging",
+		}},
 	})
 	return &fixedFacts{
 		snapshot: cluster.NewSnapshot(compiled, []placement.Namespace{{Name: "default", Labels: enabled}, {Name: "other"}}, nodes),

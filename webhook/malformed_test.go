@@ -9,6 +9,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/json"
 
 	"berth.dev/berth/placement"
@@ -70,15 +71,18 @@ func TestAMalformedDaemonSetIsDeniedByFieldWithACure(t *testing.T) {
 			site := serve(t, facts, logr.Discard())
 			object := replaceOnce(t, tutorial, test.was, test.is)
 			for _, path := range []string{MutatePath, ValidatePath} {
-				checkDenial(t, facts, object, site.ask(t, path, createReview(object)), test.want)
+				got := site.ask(t, path, createReview(object))
+				if diff := cmp.Diff(denialOf(t, facts, object), got); diff != "" {
+					t.Fatalf("answer (-want +got):\n%s", diff)
+				}
+				checkCauses(t, test.want, got.Result)
 			}
 		})
 	}
 }
 
-// checkDenial checks that the answer is the very Status that the API server would give for what placement finds in the
-// typed object, and that it has the causes.
-func checkDenial(t *testing.T, facts Facts, object string, got *admissionv1.AdmissionResponse, causes []cause) {
+// denialOf is the very Status that the API server would give for what placement finds in the typed object.
+func denialOf(t *testing.T, facts Facts, object string) *admissionv1.AdmissionResponse {
 	t.Helper()
 	var typed appsv1.DaemonSet
 	if err := json.UnmarshalCaseSensitivePreserveInts([]byte(object), &typed); err != nil {
@@ -87,19 +91,22 @@ func checkDenial(t *testing.T, facts Facts, object string, got *admissionv1.Admi
 	policies, _ := facts.Snapshot().PoliciesFor("default")
 	denied := policies.Decide(placement.Input{DaemonSet: &typed}).Denied()
 	status := apierrors.NewInvalid(daemonSetKind, "example-daemonset", denied).Status()
-	if diff := cmp.Diff(&admissionv1.AdmissionResponse{UID: testUID, Result: &status, AuditAnnotations: map[string]string{"policies": "own-label"}}, got); diff != "" {
-		t.Fatalf("answer (-want +got):\n%s", diff)
-	}
-	if len(got.Result.Details.Causes) != len(causes) {
-		t.Fatalf("want %d causes, got %v", len(causes), got.Result.Details.Causes)
+	return &admissionv1.AdmissionResponse{UID: testUID, Result: &status, AuditAnnotations: map[string]string{"policies": "own-label"}}
+}
+
+// checkCauses checks that kubectl has every cause to print, as a list and in the message.
+func checkCauses(t *testing.T, causes []cause, got *metav1.Status) {
+	t.Helper()
+	if len(got.Details.Causes) != len(causes) {
+		t.Fatalf("want %d causes, got %v", len(causes), got.Details.Causes)
 	}
 	for i, want := range causes {
-		is := got.Result.Details.Causes[i]
+		is := got.Details.Causes[i]
 		if string(is.Type) != want.kind || is.Field != want.field || !strings.Contains(is.Message, want.cure) {
 			t.Errorf("cause %d: want %v, got %v", i, want, is)
 		}
-		if !strings.Contains(got.Result.Message, want.field) || !strings.Contains(got.Result.Message, want.cure) {
-			t.Errorf("the message has no %v: %s", want, got.Result.Message)
+		if !strings.Contains(got.Message, want.field) || !strings.Contains(got.Message, want.cure) {
+			t.Errorf("the message has no %v: %s", want, got.Message)
 		}
 	}
 }

@@ -2,18 +2,26 @@ package webhook
 
 // skip consumes a value of any kind, checking all of it. Most of a review goes this way, so it is one loop on local
 // variables.
+//
+//nolint:gocyclo,funlen // taken apart, it is slower
 func (s *scanner) skip() {
 	data, i := s.data, s.pos
 	// kinds has one bit for each of the innermost 64 levels: set in an object, clear in an array.
 	levels, kinds := 0, uint64(0)
 	for {
-		if at(data, i) <= ' ' {
+		c := at(data, i)
+		if c <= ' ' {
 			i = skipSpace(data, i)
+			c = at(data, i)
 		}
-		switch c := at(data, i); c {
-		case '"':
+		switch {
+		case c == '"':
 			i = stringEnd(data, i+1)
-		case '{', '[':
+		case c != '{' && c != '[':
+			i = scalarEnd(data, i)
+		case at(data, i+1) == c+2 && s.depth+levels < maxDepth: // '}' is '{'+2, and ']' is '['+2
+			i += 2
+		default:
 			if s.depth+levels >= maxDepth {
 				s.fail(i, tooDeep)
 				return
@@ -23,7 +31,7 @@ func (s *scanner) skip() {
 			}
 			levels++
 			kinds = kinds<<1 | uint64(c>>5&1)
-			if i = skipSpace(data, i+1); at(data, i) == c+2 { // '}' is '{'+2, and ']' is '['+2
+			if i = skipSpace(data, i+1); at(data, i) == c+2 {
 				break // to where it is closed
 			}
 			if c == '{' {
@@ -32,36 +40,32 @@ func (s *scanner) skip() {
 			if i >= 0 {
 				continue
 			}
-		default:
-			i = scalarEnd(data, i)
 		}
 		if i < 0 {
 			s.fail(^i, badValue)
 			return
 		}
 		// A value ends here, and maybe what it is in.
-		for {
-			c := at(data, i)
-			if c <= ' ' && levels > 0 {
+		for levels > 0 {
+			if c = at(data, i); c <= ' ' {
 				i = skipSpace(data, i)
 				c = at(data, i)
 			}
-			if levels > 0 && c == closing(kinds) {
-				if levels--; levels%64 == 0 {
-					kinds = s.objects[levels/64]
-				} else {
-					kinds >>= 1
-				}
-				i++
-				continue
+			if c != closing(kinds) {
+				break
 			}
-			break
+			i++
+			if levels--; levels%64 == 0 {
+				kinds = s.objects[levels/64]
+			} else {
+				kinds >>= 1
+			}
 		}
 		if levels == 0 {
 			s.pos = i
 			return
 		}
-		if at(data, i) != ',' {
+		if c != ',' {
 			s.fail(i, badEnd)
 			return
 		}

@@ -97,6 +97,8 @@ func serve(tb testing.TB, facts Facts, logger logr.Logger) *site {
 type reply struct {
 	code   int
 	header http.Header
+	// closed says that the server closes the connection.
+	closed bool
 	body   []byte
 }
 
@@ -111,7 +113,7 @@ func (s *site) do(tb testing.TB, request *http.Request) reply {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return reply{response.StatusCode, response.Header, body}
+	return reply{response.StatusCode, response.Header, response.Close, body}
 }
 
 // post sends a review as the API server does.

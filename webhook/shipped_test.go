@@ -9,7 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 )
 
 // shipped is a DaemonSet as people ship them: a log shipper of so many containers, or one small one for 0, as the API server holds it, defaults and
@@ -113,10 +115,8 @@ func plainContainer(i int, volumes []corev1.Volume) corev1.Container {
 
 // managedFields lists every field of the object, as the API server does for the manager that wrote them all.
 func managedFields(ds *appsv1.DaemonSet) *metav1.FieldsV1 {
-	var untyped map[string]any
-	if err := json.Unmarshal(encoded(ds), &untyped); err != nil {
-		panic(err)
-	}
+	untyped, err := runtime.DefaultUnstructuredConverter.ToUnstructured(ds)
+	utilruntime.Must(err)
 	return metav1.NewFieldsV1(string(encoded(fieldsOf(untyped))))
 }
 
@@ -140,9 +140,7 @@ func fieldsOf(value any) map[string]any {
 
 func encoded(value any) []byte {
 	out, err := json.Marshal(value)
-	if err != nil {
-		panic(err)
-	}
+	utilruntime.Must(err)
 	return out
 }
 
