@@ -13,11 +13,9 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -67,13 +65,6 @@ func controlPlane() (string, error) {
 	return strings.TrimSpace(string(folder)), err
 }
 
-// replica is one berth: what it knows and what it writes.
-type replica struct {
-	facts    *cluster.Facts
-	election *cluster.Election
-	stop     func()
-}
-
 func restConfig(t *testing.T) *rest.Config {
 	t.Helper()
 	shared, err := apiServer.start()
@@ -104,44 +95,32 @@ func testScheme(t *testing.T) *runtime.Scheme {
 	return scheme
 }
 
-// startReplica runs what berth serve runs, but for the webhook server, until the
-// test ends or stop is called.
-func startReplica(t *testing.T) *replica {
+// startFacts follows the API server until the test ends, and is ready.
+func startFacts(t *testing.T) *cluster.Facts {
 	t.Helper()
-	skipNameValidation := true
 	mgr, err := manager.New(restConfig(t), manager.Options{
-		Scheme:     testScheme(t),
-		Cache:      cluster.CacheOptions(),
-		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: &skipNameValidation},
+		Scheme:  testScheme(t),
+		Cache:   cluster.CacheOptions(),
+		Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &replica{facts: cluster.NewFacts(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())}
-	if r.election, err = cluster.NewElection(mgr, metav1.NamespaceDefault); err != nil {
+	facts := cluster.NewFacts(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())
+	if err := mgr.Add(facts); err != nil {
 		t.Fatal(err)
-	}
-	if err := cluster.NewStatusController(mgr.GetClient(), r.election).SetupWithManager(mgr); err != nil {
-		t.Fatal(err)
-	}
-	for _, runnable := range []manager.Runnable{r.facts, r.election} {
-		if err := mgr.Add(runnable); err != nil {
-			t.Fatal(err)
-		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
-	r.stop = sync.OnceFunc(func() {
+	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("the replica ended with: %v", err)
+			t.Errorf("the manager ended with: %v", err)
 		}
 	})
-	t.Cleanup(r.stop)
-	eventually(t, "the facts are ready", func() bool { return r.facts.Ready(&http.Request{}) == nil })
-	return r
+	eventually(t, "the facts are ready", func() bool { return facts.Ready(&http.Request{}) == nil })
+	return facts
 }
 
 // eventually waits for what the API server's events bring about.

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -19,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/conditions"
 	"berth.dev/berth/placement"
 )
 
@@ -39,8 +39,8 @@ type Facts struct {
 	pending changes
 	dirty   chan struct{} // of one place: a signal that pending is not empty
 
-	// good is the last good version of each policy. Only Start's goroutine has it.
-	good map[string]v1alpha1.PlacementPolicy
+	// versions is what became of each policy. Only Start's goroutine has it.
+	versions map[string]policyVersion
 }
 
 // changes is what happened since the last snapshot.
@@ -59,7 +59,6 @@ func NewFacts(informers cache.Cache, live client.Reader, log logr.Logger) *Facts
 		live:  live,
 		log:   log,
 		dirty: make(chan struct{}, 1),
-		good:  map[string]v1alpha1.PlacementPolicy{},
 	}
 }
 
@@ -81,11 +80,11 @@ func (f *Facts) NeedLeaderElection() bool { return false }
 // Namespace reads a namespace from the API server: one that is younger than the
 // snapshot.
 func (f *Facts) Namespace(ctx context.Context, name string) (placement.Namespace, error) {
-	object := metadataOf(namespaceKind)
+	object := newNamespace()
 	if err := f.live.Get(ctx, types.NamespacedName{Name: name}, object); err != nil {
 		return placement.Namespace{}, fmt.Errorf("read namespace %s: %w", name, err)
 	}
-	return placement.Namespace{Name: name, Labels: object.Labels}, nil
+	return factsOf(object), nil
 }
 
 // Start publishes snapshots until the context ends.
@@ -139,11 +138,11 @@ func (f *Facts) publish(ctx context.Context, s *Snapshot) error {
 		s = s.withNamespaces(pending.namespaces)
 	}
 	if pending.policies {
-		policies, err := f.compile(ctx)
+		policies, programs, err := f.compile(ctx)
 		if err != nil {
 			return err
 		}
-		s = s.withPolicies(policies)
+		s = s.withPolicies(policies, programs)
 	}
 	f.snapshot.Store(s)
 	return nil
@@ -151,34 +150,71 @@ func (f *Facts) publish(ctx context.Context, s *Snapshot) error {
 
 // compile compiles all policies. Of one with errors the last good version stays
 // in force: a slip in an edit must not open the gate.
-func (f *Facts) compile(ctx context.Context) (placement.Policies, error) {
+func (f *Facts) compile(ctx context.Context) (placement.Policies, map[string]*conditions.Program, error) {
 	var list v1alpha1.PlacementPolicyList
 	if err := f.cache.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		return placement.Policies{}, fmt.Errorf("list policies from the cache: %w", err)
+		return placement.Policies{}, nil, fmt.Errorf("list policies from the cache: %w", err)
 	}
-	slices.SortFunc(list.Items, func(a, b v1alpha1.PlacementPolicy) int { return strings.Compare(a.Name, b.Name) })
+	policies, programs := f.compileAll(list.Items)
+	return policies, programs, nil
+}
 
-	_, failed := placement.Compile(list.Items)
-	inForce := make([]v1alpha1.PlacementPolicy, 0, len(list.Items))
-	good := make(map[string]v1alpha1.PlacementPolicy, len(list.Items))
-	for _, policy := range list.Items {
-		if errs := failed[policy.Name]; len(errs) > 0 {
-			last, exists := f.good[policy.Name]
-			// One that was deleted and made anew has no former version.
-			exists = exists && last.UID == policy.UID
-			f.log.Error(errs.ToAggregate(), "Policy is invalid: edit it", "policy", policy.Name,
-				"generation", policy.Generation, "lastGoodStaysInForce", exists)
-			if !exists {
-				continue
-			}
-			policy = last
+func (f *Facts) compileAll(list []v1alpha1.PlacementPolicy) (placement.Policies, map[string]*conditions.Program) {
+	inForce, missing := make([]v1alpha1.PlacementPolicy, 0, len(list)), false
+	programs := map[string]*conditions.Program{}
+	versions := make(map[string]policyVersion, len(list))
+	for i := range list {
+		version := f.versionOf(&list[i])
+		versions[list[i].Name] = version
+		if version.good == nil {
+			missing = true
+			continue
 		}
-		good[policy.Name] = policy
-		inForce = append(inForce, policy)
+		inForce = append(inForce, *version.good)
+		if !version.program.Empty() {
+			programs[list[i].Name] = version.program
+		}
 	}
-	f.good = good
+	f.versions = versions
 	policies, _ := placement.Compile(inForce)
-	return policies, nil
+	if missing {
+		policies = policies.Incomplete()
+	}
+	return policies, programs
+}
+
+// policyVersion is the newest version of a policy that has been looked at, and
+// what of it is in force.
+type policyVersion struct {
+	uid        types.UID
+	generation int64
+	// good is the last version without errors, nil when there was none, and
+	// program its matchConditions.
+	good    *v1alpha1.PlacementPolicy
+	program *conditions.Program
+}
+
+// versionOf compiles the matchConditions, which takes a millisecond or so, of a
+// policy that has changed.
+func (f *Facts) versionOf(policy *v1alpha1.PlacementPolicy) policyVersion {
+	last, seen := f.versions[policy.Name]
+	switch {
+	case !seen || last.uid != policy.UID:
+		// One that was deleted and made anew has no former version.
+		last = policyVersion{uid: policy.UID}
+	case last.generation == policy.Generation:
+		return last
+	}
+	last.generation = policy.Generation
+	program, errs := compileOne(policy)
+	if len(errs) > 0 {
+		f.log.Error(errs.ToAggregate(), "Policy is invalid: edit it", "policy", policy.Name,
+			"generation", policy.Generation, "lastGoodStaysInForce", last.good != nil)
+		return last
+	}
+	good := *policy // Not a pointer into the list, which would stay for this one policy's sake.
+	last.good, last.program = &good, program
+	return last
 }
 
 func (f *Facts) policiesChanged() {
@@ -186,12 +222,16 @@ func (f *Facts) policiesChanged() {
 }
 
 func (f *Facts) namespaceChanged(object *metav1.PartialObjectMetadata, gone bool) {
-	namespace := placement.Namespace{Name: object.Name, Labels: object.Labels}
+	namespace := factsOf(object)
 	f.change(func(c *changes) { c.namespaces = append(c.namespaces, namespaceChange{namespace, gone}) })
 }
 
-func (f *Facts) nodeChanged(object *metav1.PartialObjectMetadata, gone bool) {
-	node := NodeChange{Name: object.Name, Labels: object.Labels, Gone: gone}
+func factsOf(namespace *metav1.PartialObjectMetadata) placement.Namespace {
+	return placement.Namespace{Name: namespace.Name, Labels: namespace.Labels, Annotations: keptAnnotations(namespace.Annotations)}
+}
+
+func (f *Facts) nodeChanged(object *corev1.Node, gone bool) {
+	node := NodeChange{Name: object.Name, Labels: object.Labels, Taints: object.Spec.Taints, Gone: gone}
 	f.change(func(c *changes) { c.nodes = append(c.nodes, node) })
 }
 

@@ -6,15 +6,27 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/cluster"
+	"berth.dev/berth/conditions"
+	"berth.dev/berth/placement"
 )
 
 func newNode(name string, labels map[string]string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+}
+
+func newDaemonSet(namespace string) *appsv1.DaemonSet {
+	labels := map[string]string{"app": "example"}
+	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "example", Namespace: namespace}}
+	ds.Spec.Selector = &metav1.LabelSelector{MatchLabels: labels}
+	ds.Spec.Template.Labels = labels
+	return ds
 }
 
 // newPolicy requires pool=blue of DaemonSets in namespaces with the team's label.
@@ -31,8 +43,12 @@ func invalid() *metav1.LabelSelector {
 }
 
 func matching(snapshot *cluster.Snapshot, selector map[string]string) int {
-	n, _ := snapshot.Nodes().Count(&corev1.PodSpec{NodeSelector: selector})
-	return n
+	survey := snapshot.Nodes().Survey(nil, selecting(selector))
+	return survey.Eligible + survey.Blocked
+}
+
+func selecting(selector map[string]string) *corev1.PodSpec {
+	return &corev1.PodSpec{NodeSelector: selector}
 }
 
 func policiesFor(snapshot *cluster.Snapshot, namespace string) string {
@@ -44,7 +60,7 @@ func TestFactsFollowTheCluster(t *testing.T) {
 	c := admin(t)
 	before := newNode("follow-1", map[string]string{"follow": "yes"})
 	create(t, c, before)
-	facts := startReplica(t).facts
+	facts := startFacts(t)
 	if got := matching(facts.Snapshot(), map[string]string{"follow": "yes"}); got != 1 {
 		t.Errorf("ready, and %d of 1 nodes known", got)
 	}
@@ -58,6 +74,12 @@ func TestFactsFollowTheCluster(t *testing.T) {
 	change(t, c, before, func() { delete(before.Labels, "follow") })
 	eventually(t, "a node that lost its label does not count", func() bool {
 		return matching(facts.Snapshot(), map[string]string{"follow": "yes"}) == 1
+	})
+	change(t, c, later, func() {
+		later.Spec.Taints = []corev1.Taint{{Key: "follow", Effect: corev1.TaintEffectNoSchedule}}
+	})
+	eventually(t, "a node with a new taint is blocked", func() bool {
+		return facts.Snapshot().Nodes().Survey(nil, selecting(map[string]string{"follow": "yes"})).Taint == "follow:NoSchedule"
 	})
 	if err := c.Delete(t.Context(), later); err != nil {
 		t.Fatal(err)
@@ -89,7 +111,7 @@ func TestANodesHeartbeatMakesNoNewSnapshot(t *testing.T) {
 	c := admin(t)
 	node := newNode("heartbeat", nil)
 	create(t, c, node)
-	facts := startReplica(t).facts
+	facts := startFacts(t)
 
 	before := facts.Snapshot()
 	for i := range 20 {
@@ -113,7 +135,7 @@ func TestAnInvalidEditLeavesTheLastGoodPolicyInForce(t *testing.T) {
 	create(t, c, namespace)
 	policy := newPolicy("edit", "edit")
 	create(t, c, policy)
-	facts := startReplica(t).facts
+	facts := startFacts(t)
 	if got, want := policiesFor(facts.Snapshot(), "edit"), "known=true policies=1"; got != want {
 		t.Fatalf("before the edit: %s, want %s", got, want)
 	}
@@ -136,9 +158,89 @@ func TestAnInvalidEditLeavesTheLastGoodPolicyInForce(t *testing.T) {
 	})
 }
 
+func TestAnEditWhoseConditionsDoNotCompileLeavesTheLastGoodOnesInForce(t *testing.T) {
+	c := admin(t)
+	create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "conditions", Labels: map[string]string{"team": "conditions"}}})
+	policy := newPolicy("conditions", "conditions")
+	policy.Spec.MatchConditions = []v1alpha1.MatchCondition{{
+		Name:       "two",
+		Expression: `namespaceObject.metadata.labels.team == 'conditions' && request.operation == 'CREATE'`,
+	}}
+	create(t, c, policy)
+	facts := startFacts(t)
+	matches := func() string {
+		namespace, known := facts.Snapshot().Namespace("conditions")
+		met, err := facts.Snapshot().Conditions("conditions").Matches(t.Context(), conditions.Variables{
+			Request:   map[string]any{"operation": "CREATE"},
+			Namespace: cluster.NamespaceObject(namespace),
+		})
+		return fmt.Sprintf("known=%t met=%t %v, %s", known, met, err, policiesFor(facts.Snapshot(), "conditions"))
+	}
+	if got, want := matches(), "known=true met=true <nil>, known=true policies=1"; got != want {
+		t.Fatalf("before the edit: %s, want %s", got, want)
+	}
+
+	before := facts.Snapshot()
+	change(t, c, policy, func() { policy.Spec.MatchConditions[0].Expression = "request.operation ==" })
+	eventually(t, "the edit is seen", func() bool { return facts.Snapshot() != before })
+	if got, want := matches(), "known=true met=true <nil>, known=true policies=1"; got != want {
+		t.Errorf("after an edit that does not compile: %s, want %s", got, want)
+	}
+	change(t, c, policy, func() { policy.Spec.MatchConditions[0].Expression = "request.operation == 'UPDATE'" })
+	eventually(t, "an edit that mends it counts", func() bool {
+		return matches() == "known=true met=false <nil>, known=true policies=1"
+	})
+	change(t, c, policy, func() { policy.Spec.MatchConditions = nil })
+	eventually(t, "a policy without conditions has none", func() bool {
+		return facts.Snapshot().Conditions("conditions").Empty()
+	})
+}
+
+func TestAChangedNamespaceAnnotationIsInTheNextSnapshot(t *testing.T) {
+	c := admin(t)
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "annotated", Annotations: map[string]string{
+		corev1.LastAppliedConfigAnnotation:  "{}",
+		v1alpha1.DefaultNamespaceAnnotation: "pool=blue",
+	}}}
+	create(t, c, namespace)
+	policy := &v1alpha1.PlacementPolicy{ObjectMeta: metav1.ObjectMeta{Name: "annotated"}}
+	policy.Spec.MatchConstraints.NamespaceSelector = &metav1.LabelSelector{
+		MatchLabels: map[string]string{corev1.LabelMetadataName: "annotated"},
+	}
+	policy.Spec.NodeSelectorFrom = []v1alpha1.NodeSelectorSource{{Type: v1alpha1.NodeSelectorFromNamespaceAnnotation}}
+	create(t, c, policy)
+	facts := startFacts(t)
+
+	want := placement.Namespace{
+		Name:        "annotated",
+		Labels:      map[string]string{corev1.LabelMetadataName: "annotated"},
+		Annotations: map[string]string{v1alpha1.DefaultNamespaceAnnotation: "pool=blue"},
+	}
+	known, _ := facts.Snapshot().Namespace("annotated")
+	if diff := cmp.Diff(want, known); diff != "" {
+		t.Errorf("in the snapshot (-want +got):\n%s", diff)
+	}
+	live, err := facts.Namespace(t.Context(), "annotated")
+	if diff := cmp.Diff(want, live); diff != "" || err != nil {
+		t.Errorf("read live: %v (-want +got):\n%s", err, diff)
+	}
+	required := func() string {
+		policies, _ := facts.Snapshot().PoliciesFor("annotated")
+		outcome := policies.Decide(placement.Input{DaemonSet: newDaemonSet("annotated")}).Outcome
+		return fmt.Sprintf("policies=%d %s", policies.Len(), outcome.Patch.AppendJSON(nil))
+	}
+	if got := required(); !strings.Contains(got, `{"pool":"blue"}`) {
+		t.Errorf("the annotation requires %s", got)
+	}
+	change(t, c, namespace, func() { namespace.Annotations[v1alpha1.DefaultNamespaceAnnotation] = "pool=green" })
+	eventually(t, "another value counts", func() bool { return strings.Contains(required(), `{"pool":"green"}`) })
+	change(t, c, namespace, func() { namespace.Annotations[v1alpha1.DefaultNamespaceAnnotation] = "" })
+	eventually(t, "an empty value opts out", func() bool { return strings.HasPrefix(required(), "policies=0") })
+}
+
 func TestANamespaceYoungerThanTheSnapshotIsReadLive(t *testing.T) {
 	c := admin(t)
-	facts := startReplica(t).facts
+	facts := startFacts(t)
 	create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "young", Labels: map[string]string{"team": "young"}}})
 	got, err := facts.Namespace(t.Context(), "young")
 	if err != nil || got.Name != "young" || got.Labels["team"] != "young" {

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/placement"
@@ -23,7 +24,7 @@ func TestChangesThatComeTogetherArePublishedTogether(t *testing.T) {
 		}()
 
 		for i := range 1000 {
-			f.nodeChanged(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}}, false)
+			f.nodeChanged(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}}, false)
 			time.Sleep(settle / 2000)
 		}
 		f.namespaceChanged(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "demo"}}, false)

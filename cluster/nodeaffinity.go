@@ -21,42 +21,35 @@ var operators = map[corev1.NodeSelectorOperator]selection.Operator{
 	corev1.NodeSelectorOpLt:           selection.LessThan,
 }
 
-// affinityQuery holds the three bitmaps that one evaluation works on.
+// affinityQuery holds the bitmaps that one evaluation works on.
 type affinityQuery struct {
 	index *NodeIndex
-	// found is the nodes that a term matched; term those that the present term
-	// still allows; union is scratch.
-	found, term, union bitmap
+	// term is the nodes that the present term still allows; union is scratch.
+	term, union bitmap
 }
 
-// evaluate returns the nodes in all the sets that match the selector, by the
-// rules of component-helpers' nodeaffinity: terms are ORed, and one that is
-// empty or cannot be parsed matches no node.
-func (x *NodeIndex) evaluate(selector *corev1.NodeSelector, sets []nodeSet) bitmap {
-	words := (len(x.nodes) + wordBits - 1) / wordBits
-	room := make(bitmap, 3*words)
-	q := affinityQuery{index: x, found: room[:words], term: room[words : 2*words], union: room[2*words:]}
+// matching returns those of the nodes that match the selector, by the rules of
+// component-helpers' nodeaffinity: terms are ORed, and one that is empty or
+// cannot be parsed matches no node.
+func (x *NodeIndex) matching(selector *corev1.NodeSelector, nodes bitmap) bitmap {
+	found := x.noNodes()
+	q := affinityQuery{index: x, term: x.noNodes(), union: x.noNodes()}
 	for i := range selector.NodeSelectorTerms {
 		term := &selector.NodeSelectorTerms[i]
 		if len(term.MatchExpressions) == 0 && len(term.MatchFields) == 0 {
 			continue
 		}
+		copy(q.term, nodes)
 		if q.match(term) {
-			q.found.add(q.term)
+			found.add(q.term)
 		}
 	}
-	for _, set := range sets {
-		clear(q.union)
-		set.addTo(q.union)
-		q.found.keep(q.union)
-	}
-	return q.found
+	return found
 }
 
 // match leaves in q.term the nodes that the term matches. It is false when the
 // term cannot be parsed.
 func (q *affinityQuery) match(term *corev1.NodeSelectorTerm) bool {
-	q.allNodes()
 	for _, requirement := range term.MatchExpressions {
 		if !q.matchLabel(requirement) {
 			return false
@@ -68,18 +61,6 @@ func (q *affinityQuery) match(term *corev1.NodeSelectorTerm) bool {
 		}
 	}
 	return true
-}
-
-func (q *affinityQuery) allNodes() {
-	for i := range q.term {
-		q.term[i] = ^uint64(0)
-	}
-	if rest := len(q.index.nodes) % wordBits; rest != 0 {
-		q.term[len(q.term)-1] = 1<<rest - 1
-	}
-	for _, id := range q.index.free {
-		q.term[id/wordBits] &^= 1 << (id % wordBits)
-	}
 }
 
 func (q *affinityQuery) matchLabel(requirement corev1.NodeSelectorRequirement) bool {
@@ -95,7 +76,7 @@ func (q *affinityQuery) matchLabel(requirement corev1.NodeSelectorRequirement) b
 	having := q.index.keys[requirement.Key]
 	switch requirement.Operator {
 	case corev1.NodeSelectorOpExists:
-		q.keepAny(func(union bitmap) { having.all.addTo(union) })
+		having.all.keepIn(q.term)
 	case corev1.NodeSelectorOpDoesNotExist:
 		having.all.removeFrom(q.term)
 	case corev1.NodeSelectorOpNotIn:
@@ -109,9 +90,10 @@ func (q *affinityQuery) matchLabel(requirement corev1.NodeSelectorRequirement) b
 			}
 		})
 	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
+		bound, _ := strconv.ParseInt(requirement.Values[0], 10, 64) // An integer, or NewRequirement had failed.
 		q.keepAny(func(union bitmap) {
 			for value, set := range having.values {
-				if compares(value, requirement.Operator, requirement.Values[0]) {
+				if compares(value, requirement.Operator, bound) {
 					set.addTo(union)
 				}
 			}
@@ -120,19 +102,16 @@ func (q *affinityQuery) matchLabel(requirement corev1.NodeSelectorRequirement) b
 	return true
 }
 
-func compares(value string, operator corev1.NodeSelectorOperator, bound string) bool {
+// compares is false of a value that is no integer.
+func compares(value string, operator corev1.NodeSelectorOperator, bound int64) bool {
 	have, err := strconv.ParseInt(value, 10, 64)
 	if err != nil {
 		return false
 	}
-	want, err := strconv.ParseInt(bound, 10, 64)
-	if err != nil {
-		return false
-	}
 	if operator == corev1.NodeSelectorOpGt {
-		return have > want
+		return have > bound
 	}
-	return have < want
+	return have < bound
 }
 
 func (q *affinityQuery) matchField(requirement corev1.NodeSelectorRequirement) bool {
@@ -150,16 +129,10 @@ func (q *affinityQuery) matchField(requirement corev1.NodeSelectorRequirement) b
 	}
 	id, exists := q.index.ids[value]
 	switch {
-	case in && exists:
-		keep := q.term.has(id)
-		clear(q.term)
-		if keep {
-			q.term[id/wordBits] = 1 << (id % wordBits)
-		}
 	case in:
-		clear(q.term)
+		q.term.keepOne(id, exists)
 	case exists:
-		q.term[id/wordBits] &^= 1 << (id % wordBits)
+		q.term.drop(id)
 	}
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -15,22 +16,15 @@ import (
 	"berth.dev/berth/placement"
 )
 
-type count struct{ Matching, Total int }
-
-func countOf(nodes placement.Nodes, spec *corev1.PodSpec) count {
-	matching, total := nodes.Count(spec)
-	return count{matching, total}
-}
-
 // world is the same nodes twice: as the index under test, changed step by step,
 // and as plain facts, from which the expected answers come.
 type world struct {
 	index *cluster.NodeIndex
-	facts map[string]map[string]string
+	facts map[string]cluster.NodeChange
 }
 
 func newWorld() *world {
-	return &world{index: &cluster.NodeIndex{}, facts: map[string]map[string]string{}}
+	return &world{index: &cluster.NodeIndex{}, facts: map[string]cluster.NodeChange{}}
 }
 
 func (w *world) apply(changes []cluster.NodeChange) {
@@ -39,7 +33,7 @@ func (w *world) apply(changes []cluster.NodeChange) {
 		if change.Gone {
 			delete(w.facts, change.Name)
 		} else {
-			w.facts[change.Name] = change.Labels
+			w.facts[change.Name] = change
 		}
 	}
 }
@@ -47,144 +41,98 @@ func (w *world) apply(changes []cluster.NodeChange) {
 func (w *world) list() placement.NodeList {
 	var list placement.NodeList
 	for _, name := range slices.Sorted(maps.Keys(w.facts)) {
-		list = append(list, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: w.facts[name]}})
+		list = append(list, &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: w.facts[name].Labels},
+			Spec:       corev1.NodeSpec{Taints: w.facts[name].Taints},
+		})
 	}
 	return list
 }
 
-// dice draws nodes, changes and pod specs from few names, so that they meet.
-// Some are malformed.
-type dice struct{ *rand.Rand }
-
-func (d dice) of(choices ...string) string { return choices[d.IntN(len(choices))] }
-
-func (d dice) key() string {
-	return d.of("app", "zone", "size", "kubernetes.io/hostname", "not a key", "")
-}
-
-func (d dice) value() string { return d.of("a", "b", "", "1", "5", "-3", "12x", "007", "not a value!") }
-
-func (d dice) name() string { return fmt.Sprintf("n-%d", d.IntN(150)) }
-
-func (d dice) labels() map[string]string {
-	labels := map[string]string{}
-	for range d.IntN(4) {
-		labels[d.key()] = d.value()
+// check holds the index against the plain list.
+func (w *world) check(t *testing.T, list placement.NodeList, before, after *corev1.PodSpec) {
+	t.Helper()
+	if diff := cmp.Diff(list.Survey(before, after), w.index.Survey(before, after)); diff != "" {
+		t.Fatalf("the index differs from component-helpers before %v after %v (-want +got):\n%s", before, after, diff)
 	}
-	return labels
-}
-
-func (d dice) changes() []cluster.NodeChange {
-	changes := make([]cluster.NodeChange, d.IntN(40))
-	for i := range changes {
-		changes[i] = cluster.NodeChange{Name: d.name(), Labels: d.labels()}
-		if d.IntN(3) == 0 {
-			changes[i] = cluster.NodeChange{Name: d.name(), Gone: true}
-		}
-	}
-	return changes
-}
-
-func (d dice) requirement(key string) corev1.NodeSelectorRequirement {
-	operators := []string{"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "in", ""}
-	requirement := corev1.NodeSelectorRequirement{
-		Key:      key,
-		Operator: corev1.NodeSelectorOperator(d.of(operators...)),
-	}
-	values := d.IntN(3)
-	if requirement.Operator == "Gt" || requirement.Operator == "Lt" {
-		values = 1
-	}
-	for range values {
-		requirement.Values = append(requirement.Values, d.value())
-	}
-	return requirement
-}
-
-func (d dice) term() corev1.NodeSelectorTerm {
-	var term corev1.NodeSelectorTerm
-	for range d.IntN(3) {
-		term.MatchExpressions = append(term.MatchExpressions, d.requirement(d.of("app", "zone", "size", d.key())))
-	}
-	if d.IntN(3) == 0 {
-		field := d.requirement(d.of("metadata.name", "metadata.name", "spec.unschedulable", ""))
-		field.Values = []string{d.of(d.name(), d.name(), "")}
-		term.MatchFields = append(term.MatchFields, field)
-	}
-	return term
-}
-
-func (d dice) spec() *corev1.PodSpec {
-	spec := &corev1.PodSpec{}
-	for range d.IntN(3) {
-		if spec.NodeSelector == nil {
-			spec.NodeSelector = map[string]string{}
-		}
-		spec.NodeSelector[d.key()] = d.value()
-	}
-	switch d.IntN(6) {
-	case 0:
-	case 1:
-		spec.Affinity = &corev1.Affinity{}
-	case 2:
-		spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}}
-	default:
-		required := &corev1.NodeSelector{}
-		for range d.IntN(4) {
-			required.NodeSelectorTerms = append(required.NodeSelectorTerms, d.term())
-		}
-		spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: required,
-		}}
-	}
-	return spec
 }
 
 func checkAgainstBruteForce(t *testing.T, seed uint64) {
 	t.Helper()
 	d := dice{rand.New(rand.NewPCG(seed, seed))}
 	w := newWorld()
+	if seed%6 == 0 {
+		w.apply(d.crowd())
+	}
 	for range 8 {
 		w.apply(d.changes())
 		list := w.list()
 		for range 40 {
-			spec := d.spec()
-			if diff := cmp.Diff(countOf(list, spec), countOf(w.index, spec)); diff != "" {
-				t.Fatalf("seed %d: the index counts other nodes than component-helpers for %v (-want +got):\n%s", seed, spec, diff)
-			}
+			w.check(t, list, d.before(), d.spec())
 		}
 	}
 }
 
-func TestTheIndexCountsTheNodesThatTheSchedulerWould(t *testing.T) {
+func TestTheIndexFindsTheNodesThatTheDaemonSetControllerWould(t *testing.T) {
 	for seed := range uint64(60) {
 		checkAgainstBruteForce(t, seed)
 	}
 }
 
-func FuzzNodeIndexCount(f *testing.F) {
-	for seed := range uint64(20) {
-		f.Add(seed, "app", "In", "a", "metadata.name", "NotIn", "n-1")
+func TestTheIndexFindsATypingErrorInANodesName(t *testing.T) {
+	w := newWorld()
+	var changes []cluster.NodeChange
+	for i := range 1200 {
+		name := fmt.Sprintf("ip-10-0-%d-%d.ec2.internal", i/100, i%100)
+		changes = append(changes, cluster.NodeChange{Name: name, Labels: map[string]string{"kubernetes.io/hostname": name}})
 	}
-	f.Add(uint64(1), "size", "Gt", "9223372036854775808", "", "In", "")
-	f.Fuzz(func(t *testing.T, seed uint64, key, operator, value, fieldKey, fieldOperator, fieldValue string) {
+	w.apply(changes)
+	for wanted, closest := range map[string]placement.LabelCount{
+		"ip-10-0-7-42.ec2.interal": {Key: "kubernetes.io/hostname", Value: "ip-10-0-7-42.ec2.internal", Nodes: 1},
+		"worker-7":                 {},
+	} {
+		pod := &corev1.PodSpec{NodeSelector: map[string]string{"kubernetes.io/hostname": wanted}}
+		w.check(t, w.list(), nil, pod)
+		if diff := cmp.Diff(closest, w.index.Survey(nil, pod).Closest); diff != "" {
+			t.Errorf("closest to %s (-want +got):\n%s", wanted, diff)
+		}
+	}
+}
+
+func FuzzNodeIndexSurvey(f *testing.F) {
+	for seed := range uint64(20) {
+		f.Add(seed, "app", "In", "a", "NoSchedule", "metadata.name")
+	}
+	f.Add(uint64(1), "size", "Gt", "9223372036854775808", "", "")
+	f.Add(uint64(2), "karpenter.sh/nodepool", "Exists", "", "NoExecute", "metadata.name")
+	f.Fuzz(func(t *testing.T, seed uint64, key, operator, value, effect, field string) {
 		d := dice{rand.New(rand.NewPCG(seed, seed))}
 		w := newWorld()
+		if seed%6 == 0 {
+			w.apply(d.crowd())
+		}
 		w.apply(d.changes())
-		w.apply([]cluster.NodeChange{{Name: "n-1", Labels: map[string]string{key: value}}})
-		spec := d.spec()
-		spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+		w.apply(append(d.changes(), cluster.NodeChange{
+			Name:   "n-1",
+			Labels: map[string]string{key: value},
+			Taints: append(d.taints(), corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)}),
+		}))
+		before, after := d.before(), d.spec()
+		after.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
 			RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
 				d.term(),
 				{
 					MatchExpressions: []corev1.NodeSelectorRequirement{{Key: key, Operator: corev1.NodeSelectorOperator(operator), Values: []string{value}}},
-					MatchFields:      []corev1.NodeSelectorRequirement{{Key: fieldKey, Operator: corev1.NodeSelectorOperator(fieldOperator), Values: []string{fieldValue}}},
+					MatchFields:      []corev1.NodeSelectorRequirement{{Key: field, Operator: corev1.NodeSelectorOperator(operator), Values: []string{d.of("n-1", value)}}},
 				},
 			}},
 		}}
-		if diff := cmp.Diff(countOf(w.list(), spec), countOf(w.index, spec)); diff != "" {
-			t.Fatalf("the index counts other nodes than component-helpers for %v (-want +got):\n%s", spec, diff)
-		}
+		after.Tolerations = append(after.Tolerations, corev1.Toleration{
+			Key: key, Operator: corev1.TolerationOperator(operator), Value: value, Effect: corev1.TaintEffect(effect),
+		})
+		w.check(t, w.list(), before, after)
+		after.Affinity, after.NodeSelector = nil, map[string]string{key: value + d.of("", "", "x"), d.key(): d.value()}
+		w.check(t, w.list(), before, after)
 	})
 }
 
@@ -194,49 +142,54 @@ func TestAnIndexNeverChangesOncePublished(t *testing.T) {
 	for i := range specs {
 		specs[i] = d.spec()
 	}
-	countsOf := func(index *cluster.NodeIndex) []count {
-		counts := make([]count, len(specs))
+	surveysOf := func(index *cluster.NodeIndex) []placement.Survey {
+		surveys := make([]placement.Survey, len(specs))
 		for i, spec := range specs {
-			counts[i] = countOf(index, spec)
+			surveys[i] = index.Survey(specs[(i+1)%len(specs)], spec)
 		}
-		return counts
+		return surveys
 	}
 
 	w := newWorld()
 	var published []*cluster.NodeIndex
-	var before [][]count
+	var before [][]placement.Survey
 	for range 30 {
 		w.apply(d.changes())
 		published = append(published, w.index)
-		before = append(before, countsOf(w.index))
+		before = append(before, surveysOf(w.index))
 	}
 	for i, index := range published {
-		if diff := cmp.Diff(before[i], countsOf(index)); diff != "" {
+		if diff := cmp.Diff(before[i], surveysOf(index)); diff != "" {
 			t.Errorf("later changes reached index %d (-before +after):\n%s", i, diff)
 		}
 	}
 }
 
 func TestAHeartbeatLeavesTheIndexAsItIs(t *testing.T) {
-	index := (&cluster.NodeIndex{}).Apply([]cluster.NodeChange{{Name: "n-1", Labels: map[string]string{"app": "example"}}})
-	again := index.Apply([]cluster.NodeChange{
-		{Name: "n-1", Labels: map[string]string{"app": "example"}},
-		{Name: "n-2", Gone: true},
-	})
-	if again != index {
-		t.Error("a batch that changes no label made a new index")
+	node := func(softly string, added int64) cluster.NodeChange {
+		return cluster.NodeChange{Name: "n-1", Labels: map[string]string{"app": "example"}, Taints: []corev1.Taint{
+			{Key: "DeletionCandidateOfClusterAutoscaler", Value: softly, Effect: corev1.TaintEffectPreferNoSchedule},
+			{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoExecute, TimeAdded: &metav1.Time{Time: time.Unix(added, 0)}},
+		}}
+	}
+	index := (&cluster.NodeIndex{}).Apply([]cluster.NodeChange{node("1700000000", 1)})
+	if again := index.Apply([]cluster.NodeChange{node("1700000600", 2), {Name: "n-2", Gone: true}}); again != index {
+		t.Error("a batch that changes no label and no taint that matters made a new index")
 	}
 }
 
 func TestTheLastChangeToANodeCounts(t *testing.T) {
+	blocked := []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}
 	index := (&cluster.NodeIndex{}).Apply([]cluster.NodeChange{
 		{Name: "n-1", Labels: map[string]string{"app": "example"}},
 		{Name: "n-2", Labels: map[string]string{"app": "other"}},
+		{Name: "n-3", Labels: map[string]string{"app": "example"}},
 		{Name: "n-1", Gone: true},
 		{Name: "n-2", Labels: map[string]string{"app": "example"}},
+		{Name: "n-3", Labels: map[string]string{"app": "example"}, Taints: blocked},
 	})
-	got := countOf(index, &corev1.PodSpec{NodeSelector: map[string]string{"app": "example"}})
-	if diff := cmp.Diff(count{Matching: 1, Total: 1}, got); diff != "" {
+	got := index.Survey(nil, &corev1.PodSpec{NodeSelector: map[string]string{"app": "example"}})
+	if diff := cmp.Diff(placement.Survey{Total: 2, Eligible: 1, Blocked: 1, Taint: "gpu:NoSchedule"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

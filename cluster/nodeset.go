@@ -36,15 +36,6 @@ func newNodeSet(ids []uint32) nodeSet {
 	return nodeSet{n: len(ids), words: words}
 }
 
-func (s nodeSet) has(id uint32) bool {
-	if s.words != nil {
-		word := int(id / wordBits)
-		return word < len(s.words) && s.words[word]&(1<<(id%wordBits)) != 0
-	}
-	_, found := slices.BinarySearch(s.ids, id)
-	return found
-}
-
 // with is the set without the ids in remove and then with those in add, both
 // ascending: an id that one node gave up and another took over in the same
 // batch stays.
@@ -96,7 +87,51 @@ func (s nodeSet) removeFrom(b bitmap) {
 	}
 }
 
+// keepIn is an intersection: it clears the bits of b that s has not.
+func (s nodeSet) keepIn(b bitmap) {
+	for i, word := range s.words {
+		b[i] &= word
+	}
+	done := len(s.words)
+	for rest := s.ids; len(rest) > 0; {
+		at := int(rest[0] / wordBits)
+		var word uint64
+		for ; len(rest) > 0 && int(rest[0]/wordBits) == at; rest = rest[1:] {
+			word |= 1 << (rest[0] % wordBits)
+		}
+		clear(b[done:at])
+		b[at] &= word
+		done = at + 1
+	}
+	clear(b[done:])
+}
+
+// countIn is the size of the intersection of s and b.
+func (s nodeSet) countIn(b bitmap) int {
+	n := 0
+	for i, word := range s.words {
+		n += bits.OnesCount64(word & b[i])
+	}
+	for _, id := range s.ids {
+		if b.has(id) {
+			n++
+		}
+	}
+	return n
+}
+
 func (b bitmap) has(id uint32) bool { return b[id/wordBits]&(1<<(id%wordBits)) != 0 }
+
+func (b bitmap) drop(id uint32) { b[id/wordBits] &^= 1 << (id % wordBits) }
+
+// keepOne clears all bits but that of one id, which may not exist.
+func (b bitmap) keepOne(id uint32, exists bool) {
+	kept := exists && b.has(id)
+	clear(b)
+	if kept {
+		b[id/wordBits] = 1 << (id % wordBits)
+	}
+}
 
 // keep is an intersection of two bitmaps of one length.
 func (b bitmap) keep(other bitmap) {
@@ -105,6 +140,14 @@ func (b bitmap) keep(other bitmap) {
 	}
 }
 
+// remove is a difference of two bitmaps of one length.
+func (b bitmap) remove(other bitmap) {
+	for i := range b {
+		b[i] &^= other[i]
+	}
+}
+
+// add is a union of two bitmaps of one length.
 func (b bitmap) add(other bitmap) {
 	for i := range b {
 		b[i] |= other[i]
@@ -117,52 +160,4 @@ func (b bitmap) count() int {
 		n += bits.OnesCount64(word)
 	}
 	return n
-}
-
-// countAll is the size of the intersection of the sets, of which there is at
-// least one. It sorts them, works through the smallest and allocates nothing.
-func countAll(sets []nodeSet) int {
-	slices.SortFunc(sets, func(a, b nodeSet) int { return a.n - b.n })
-	smallest, others := sets[0], sets[1:]
-	if len(others) == 0 {
-		return smallest.n
-	}
-	n := 0
-	for _, id := range smallest.ids {
-		if inAll(others, id) {
-			n++
-		}
-	}
-	for i, word := range smallest.words {
-		for _, s := range others {
-			word &= s.word(i)
-		}
-		n += bits.OnesCount64(word)
-	}
-	return n
-}
-
-func inAll(sets []nodeSet, id uint32) bool {
-	for _, s := range sets {
-		if !s.has(id) {
-			return false
-		}
-	}
-	return true
-}
-
-// word is the set's word i as a bitmap.
-func (s nodeSet) word(i int) uint64 {
-	if i < len(s.words) {
-		return s.words[i]
-	}
-	var word uint64
-	low, _ := slices.BinarySearch(s.ids, uint32(i*wordBits)) //nolint:gosec // i counts words of a set of uint32
-	for _, id := range s.ids[low:] {
-		if int(id/wordBits) != i {
-			break
-		}
-		word |= 1 << (id % wordBits)
-	}
-	return word
 }

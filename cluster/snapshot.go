@@ -3,6 +3,7 @@ package cluster
 import (
 	"maps"
 
+	"berth.dev/berth/conditions"
 	"berth.dev/berth/placement"
 )
 
@@ -11,6 +12,7 @@ type Snapshot struct {
 	policies   placement.Policies
 	namespaces map[string]knownNamespace
 	nodes      *NodeIndex
+	programs   map[string]*conditions.Program // by policy name; none for one without matchConditions
 }
 
 // knownNamespace has its policies beside it, so that a request does not pay for
@@ -39,19 +41,46 @@ func (s *Snapshot) PoliciesFor(namespace string) (placement.Policies, bool) {
 	return known.policies, ok
 }
 
+// Conditions returns the matchConditions of a policy that is in force. They are
+// empty for one that has none.
+func (s *Snapshot) Conditions(policy string) *conditions.Program {
+	if program, ok := s.programs[policy]; ok {
+		return program
+	}
+	return &conditions.Program{}
+}
+
+// Namespace returns a namespace, and whether it is known at all.
+func (s *Snapshot) Namespace(name string) (placement.Namespace, bool) {
+	known, ok := s.namespaces[name]
+	return known.namespace, ok
+}
+
 // Nodes returns the nodes.
 func (s *Snapshot) Nodes() placement.Nodes { return s.nodes }
 
+// WithConditions is s with the matchConditions of its policies, by policy name.
+func (s *Snapshot) WithConditions(programs map[string]*conditions.Program) *Snapshot {
+	next := *s
+	next.programs = programs
+	return &next
+}
+
 // withPolicies is s with other policies: every namespace's are looked up anew.
-func (s *Snapshot) withPolicies(policies placement.Policies) *Snapshot {
-	next := &Snapshot{policies: policies, namespaces: make(map[string]knownNamespace, len(s.namespaces)), nodes: s.nodes}
+func (s *Snapshot) withPolicies(policies placement.Policies, programs map[string]*conditions.Program) *Snapshot {
+	next := &Snapshot{
+		policies:   policies,
+		namespaces: make(map[string]knownNamespace, len(s.namespaces)),
+		nodes:      s.nodes,
+		programs:   programs,
+	}
 	for name, known := range s.namespaces {
 		next.namespaces[name] = knownNamespace{known.namespace, policies.For(known.namespace)}
 	}
 	return next
 }
 
-// namespaceChange says what a namespace's labels are now, or that it is gone.
+// namespaceChange says what a namespace is now, or that it is gone.
 type namespaceChange struct {
 	namespace placement.Namespace
 	gone      bool
@@ -59,7 +88,8 @@ type namespaceChange struct {
 
 // withNamespaces is s after changes to namespaces: only theirs are looked up.
 func (s *Snapshot) withNamespaces(changes []namespaceChange) *Snapshot {
-	next := &Snapshot{policies: s.policies, namespaces: maps.Clone(s.namespaces), nodes: s.nodes}
+	next := *s
+	next.namespaces = maps.Clone(s.namespaces)
 	for _, change := range changes {
 		if change.gone {
 			delete(next.namespaces, change.namespace.Name)
@@ -67,14 +97,16 @@ func (s *Snapshot) withNamespaces(changes []namespaceChange) *Snapshot {
 		}
 		next.namespaces[change.namespace.Name] = knownNamespace{change.namespace, s.policies.For(change.namespace)}
 	}
-	return next
+	return &next
 }
 
-// withNodes is s after changes to nodes, or s itself when no label changed.
+// withNodes is s after changes to nodes, or s itself when no label or taint changed.
 func (s *Snapshot) withNodes(changes []NodeChange) *Snapshot {
 	nodes := s.nodes.Apply(changes)
 	if nodes == s.nodes {
 		return s
 	}
-	return &Snapshot{policies: s.policies, namespaces: s.namespaces, nodes: nodes}
+	next := *s
+	next.nodes = nodes
+	return &next
 }

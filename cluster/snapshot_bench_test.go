@@ -33,7 +33,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	b.Run("policy-changed", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			snapshot.withPolicies(policies)
+			snapshot.withPolicies(policies, nil)
 		}
 	})
 	b.Run("namespace-changed", func(b *testing.B) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"unique"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -15,17 +17,16 @@ import (
 	"berth.dev/berth/api/v1alpha1"
 )
 
-// namespaceKind and nodeKind are watched as metadata only: the API server sends,
-// and the informers keep, neither the spec nor the status, which for nodes are
-// most of the object and change all the time.
-var (
-	namespaceKind = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
-	nodeKind      = schema.GroupVersionKind{Version: "v1", Kind: "Node"}
-)
+// namespaceKind is watched as metadata only. Nodes cannot be, for their taints
+// are in the spec. That costs decoding: of the status, which is most of a node and
+// which its kubelet reports every few minutes. It costs no memory: what placement
+// does not read goes as soon as an object is decoded, before it is stored, and the
+// first list arrives as a stream (client-go's WatchListClient).
+var namespaceKind = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 
-func metadataOf(kind schema.GroupVersionKind) *metav1.PartialObjectMetadata {
+func newNamespace() *metav1.PartialObjectMetadata {
 	object := &metav1.PartialObjectMetadata{}
-	object.SetGroupVersionKind(kind)
+	object.SetGroupVersionKind(namespaceKind)
 	return object
 }
 
@@ -34,29 +35,59 @@ func CacheOptions() cache.Options {
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			metadataOf(namespaceKind): {Transform: keepLabels},
-			metadataOf(nodeKind):      {Transform: keepLabels},
+			newNamespace(): {Transform: stripNamespace},
+			&corev1.Node{}: {Transform: stripNode},
 		},
 	}
 }
 
-// keepLabels strips an object to its name and labels. Few different labels make
-// up those of thousands of nodes, so each string is kept once.
-func keepLabels(object any) (any, error) {
+// stripNamespace keeps name, labels and annotations.
+func stripNamespace(object any) (any, error) {
 	full, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {
 		return object, nil
 	}
+	stripped := &metav1.PartialObjectMetadata{ObjectMeta: identity(&full.ObjectMeta)}
+	stripped.Annotations = keptAnnotations(full.Annotations)
+	return stripped, nil
+}
+
+// keptAnnotations returns the annotations without kubectl's copy of the object:
+// nobody places by it, and it is longer than all the others.
+func keptAnnotations(all map[string]string) map[string]string {
+	if _, ok := all[corev1.LastAppliedConfigAnnotation]; !ok {
+		return all
+	}
+	kept := maps.Clone(all)
+	delete(kept, corev1.LastAppliedConfigAnnotation)
+	return kept
+}
+
+// stripNode keeps name, labels and the taints that can keep a pod off.
+func stripNode(object any) (any, error) {
+	full, ok := object.(*corev1.Node)
+	if !ok {
+		return object, nil
+	}
+	return &corev1.Node{
+		ObjectMeta: identity(&full.ObjectMeta),
+		Spec:       corev1.NodeSpec{Taints: blockingTaints(full.Spec.Taints)},
+	}, nil
+}
+
+// identity keeps name and labels. Few different labels make up those of thousands
+// of nodes, so each string is kept once.
+func identity(full *metav1.ObjectMeta) metav1.ObjectMeta {
 	labels := make(map[string]string, len(full.Labels))
 	for key, value := range full.Labels {
 		labels[unique.Make(key).Value()] = unique.Make(value).Value()
 	}
-	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+	return metav1.ObjectMeta{
 		Name:   full.Name,
 		Labels: labels,
 		// Without it, informers take every update for a mere resync.
 		ResourceVersion: full.ResourceVersion,
-	}}, nil
+	}
 }
 
 // watch hands the changes of all three kinds to Facts, and returns what tells
@@ -67,8 +98,8 @@ func (f *Facts) watch(ctx context.Context) ([]toolscache.DoneChecker, error) {
 		handler toolscache.ResourceEventHandler
 	}{
 		{&v1alpha1.PlacementPolicy{}, policyEvents(f.policiesChanged)},
-		{metadataOf(namespaceKind), labelEvents(f.namespaceChanged)},
-		{metadataOf(nodeKind), labelEvents(f.nodeChanged)},
+		{newNamespace(), events(sameNamespace, f.namespaceChanged)},
+		{&corev1.Node{}, events(sameNode, f.nodeChanged)},
 	}
 	synced := make([]toolscache.DoneChecker, 0, len(handlers))
 	for _, h := range handlers {
@@ -102,19 +133,27 @@ func policyEvents(changed func()) toolscache.ResourceEventHandler {
 	}
 }
 
-// labelEvents calls changed with the object of each event that changes labels;
+func sameNamespace(a, b *metav1.PartialObjectMetadata) bool {
+	return maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations)
+}
+
+func sameNode(a, b *corev1.Node) bool {
+	return maps.Equal(a.Labels, b.Labels) && slices.Equal(a.Spec.Taints, b.Spec.Taints)
+}
+
+// events calls changed with the object of each event that leaves it not the same;
 // gone says that it was deleted.
-func labelEvents(changed func(object *metav1.PartialObjectMetadata, gone bool)) toolscache.ResourceEventHandler {
+func events[T any](same func(a, b T) bool, changed func(object T, gone bool)) toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(added any) {
-			if object, ok := added.(*metav1.PartialObjectMetadata); ok {
+			if object, ok := added.(T); ok {
 				changed(object, false)
 			}
 		},
 		UpdateFunc: func(before, after any) {
-			was, ok := before.(*metav1.PartialObjectMetadata)
-			is, alsoOK := after.(*metav1.PartialObjectMetadata)
-			if ok && alsoOK && !maps.Equal(was.Labels, is.Labels) {
+			was, ok := before.(T)
+			is, alsoOK := after.(T)
+			if ok && alsoOK && !same(was, is) {
 				changed(is, false)
 			}
 		},
@@ -122,7 +161,7 @@ func labelEvents(changed func(object *metav1.PartialObjectMetadata, gone bool)) 
 			if missed, ok := deleted.(toolscache.DeletedFinalStateUnknown); ok {
 				deleted = missed.Obj
 			}
-			if object, ok := deleted.(*metav1.PartialObjectMetadata); ok {
+			if object, ok := deleted.(T); ok {
 				changed(object, true)
 			}
 		},

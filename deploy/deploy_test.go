@@ -207,11 +207,13 @@ func TestNeitherRolloutNorDrainTakesTheLastReplica(t *testing.T) {
 	}
 }
 
-func TestBerthMayReadWhatItNeedsAndWriteOnlyPolicyStatus(t *testing.T) {
+func TestBerthMayReadWhatItNeedsAndWriteOnlyPolicyStatusAndEvents(t *testing.T) {
 	want := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"namespaces", "nodes"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"daemonsets"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 		{APIGroups: []string{"berth.dev"}, Resources: []string{"placementpolicies"}, Verbs: []string{"get", "list", "watch"}},
-		{APIGroups: []string{"berth.dev"}, Resources: []string{"placementpolicies/status"}, Verbs: []string{"patch", "update"}},
+		{APIGroups: []string{"berth.dev"}, Resources: []string{"placementpolicies/status"}, Verbs: []string{"update"}},
 	}
 	if diff := cmp.Diff(want, decode[rbacv1.ClusterRole](t, "ClusterRole").Rules); diff != "" {
 		t.Errorf("rules of the ClusterRole (-want +got):\n%s", diff)
@@ -226,15 +228,8 @@ func TestBerthMayReadWhatItNeedsAndWriteOnlyPolicyStatus(t *testing.T) {
 	}
 }
 
-func TestDefaultPolicyIsTheOneOfTheTutorial(t *testing.T) {
-	want := v1alpha1.PlacementPolicySpec{
-		MatchConstraints: v1alpha1.MatchConstraints{
-			NamespaceSelector: &metav1.LabelSelector{
-				MatchLabels: map[string]string{"berth.dev/placement": "enabled"},
-			},
-		},
-		NodeSelectorFrom: []v1alpha1.NodeSelectorSource{{Type: v1alpha1.NodeSelectorFromWorkloadSelector}},
-	}
+func TestDefaultPolicyIsTheReadyMadeOne(t *testing.T) {
+	want := readPolicy(t, "policies/own-label.yaml").Spec
 	if diff := cmp.Diff(want, decode[v1alpha1.PlacementPolicy](t, "PlacementPolicy").Spec); diff != "" {
 		t.Errorf("policy own-label (-want +got):\n%s", diff)
 	}

@@ -17,16 +17,23 @@ import (
 var (
 	cp       *testbed.ControlPlane
 	berth    *testbed.Berth
-	auditLog string // what berth asked of the API server, a JSON event a line
+	auditLog string // what auditPolicy records, a JSON event a line
 )
 
-// auditBerth records the requests of berth's own ServiceAccount and nobody else's.
-const auditBerth = `
+const berthUser = "system:serviceaccount:berth-system:berth"
+
+// auditPolicy records the requests of berth's own ServiceAccount, and with what webhooks say of them the writes of
+// DaemonSets.
+const auditPolicy = `
 apiVersion: audit.k8s.io/v1
 kind: Policy
 rules:
   - level: Metadata
-    users: ["system:serviceaccount:berth-system:berth"]
+    users: ["` + berthUser + `"]
+  - level: Metadata
+    users: ["berth-testbed-admin"]
+    verbs: [create, update, patch]
+    resources: [{group: apps, resources: [daemonsets]}]
   - level: None
 `
 
@@ -53,7 +60,7 @@ func run(m *testing.M) (code int, err error) {
 	defer os.RemoveAll(dir)
 	policy := filepath.Join(dir, "audit-policy.yaml")
 	auditLog = filepath.Join(dir, "audit.log")
-	if err := os.WriteFile(policy, []byte(auditBerth), 0o600); err != nil {
+	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		return 0, err
 	}
 	cp, err = testbed.Start(ctx, testbed.Options{

@@ -39,7 +39,7 @@ func review(t *testing.T, path, namespace string, object []byte) *admissionv1.Ad
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+berth.Address+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(bare(), http.MethodPost, "https://"+berth.Address+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func (d *draft) requireRequirements(wanted []requirement) {
 // makeTerm makes the one term that a template without required node affinity
 // gets, and with it the parents that are missing.
 func (d *draft) makeTerm(wanted []requirement) {
-	term := corev1.NodeSelectorTerm{MatchExpressions: plain(wanted)}
+	term := corev1.NodeSelectorTerm{MatchExpressions: withoutPolicies(wanted)}
 	terms := &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{term}}
 	nodeAffinity := corev1.NodeAffinity{}
 	affinity := corev1.Affinity{}
@@ -72,23 +72,20 @@ func (d *draft) extendTerms(terms *corev1.NodeSelector, wanted []requirement) {
 		}
 		at := termsPath.index(i).child("matchExpressions")
 		if len(term.MatchExpressions) == 0 {
-			d.add(at, plain(missing), required{requirements: missing})
+			d.add(at, withoutPolicies(missing), required{requirements: missing})
 		} else {
 			for _, r := range missing {
 				d.add(at.end(), r.NodeSelectorRequirement, required{requirements: []requirement{r}})
 			}
 		}
-		term.MatchExpressions = slices.Concat(term.MatchExpressions, plain(missing))
+		term.MatchExpressions = slices.Concat(term.MatchExpressions, withoutPolicies(missing))
 		added = append(added, missing...)
 	}
 	if len(added) == 0 {
 		return
 	}
 	d.record.NodeRequirements = append(d.record.NodeRequirements, d.unrecorded(added)...)
-	affinity, nodeAffinity := *d.final.Affinity, *d.final.Affinity.NodeAffinity
-	nodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution = &corev1.NodeSelector{NodeSelectorTerms: extended}
-	affinity.NodeAffinity = &nodeAffinity
-	d.final.Affinity = &affinity
+	d.setRequired(&corev1.NodeSelector{NodeSelectorTerms: extended})
 }
 
 // unrecorded returns each of the requirements once that the record does not have.
@@ -102,7 +99,7 @@ func (d *draft) unrecorded(from []requirement) []corev1.NodeSelectorRequirement 
 	return fresh
 }
 
-func plain(from []requirement) []corev1.NodeSelectorRequirement {
+func withoutPolicies(from []requirement) []corev1.NodeSelectorRequirement {
 	expressions := make([]corev1.NodeSelectorRequirement, 0, len(from))
 	for _, r := range from {
 		expressions = append(expressions, r.NodeSelectorRequirement)

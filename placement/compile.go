@@ -3,8 +3,10 @@ package placement
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
@@ -17,23 +19,35 @@ import (
 // The zero value is the empty set.
 type Policies struct {
 	list []*policy
+	// idle are policies whose matchConditions this request does not meet. They ask
+	// for nothing, but what they injected at another request is no orphan.
+	idle []*policy
+	// incomplete says that there are policies which are not in the list. What berth
+	// injected for them must not be taken back.
+	incomplete bool
 }
 
 // policy is one compiled PlacementPolicy. It is never written to.
 type policy struct {
 	name              string
 	mode              v1alpha1.Mode
+	conditional       bool // has matchConditions that Where has not answered
 	namespaceSelector labels.Selector
 	objectSelector    labels.Selector
 	sources           []source
+	tolerations       []corev1.Toleration
+	nodeChecks        nodeChecks
 	conflictPolicy    v1alpha1.ConflictPolicy
+	updatePolicy      v1alpha1.UpdatePolicy
+	failurePolicy     v1alpha1.FailurePolicy
 	actions           []v1alpha1.ValidationAction
 }
 
 // Namespace is what placement reads of a namespace.
 type Namespace struct {
-	Name   string
-	Labels map[string]string
+	Name        string
+	Labels      map[string]string
+	Annotations map[string]string
 }
 
 // Compile compiles policies. Those with errors are left out, and the errors are
@@ -51,22 +65,71 @@ func Compile(list []v1alpha1.PlacementPolicy) (Policies, map[string]field.ErrorL
 		}
 		compiled.list = append(compiled.list, p)
 	}
+	compiled.incomplete = len(failed) > 0
 	slices.SortFunc(compiled.list, func(a, b *policy) int { return strings.Compare(a.name, b.name) })
 	return compiled, failed
+}
+
+// Incomplete returns the same policies, told that there are others which are not
+// among them: then nothing that berth injected earlier counts as an orphan.
+func (p Policies) Incomplete() Policies {
+	p.incomplete = true
+	return p
 }
 
 // Len returns the number of policies.
 func (p Policies) Len() int { return len(p.list) }
 
-// For returns the policies whose namespaceSelector selects the namespace.
+// For returns the policies for the DaemonSets of a namespace: those whose
+// namespaceSelector selects it and which it does not opt out of, with its
+// annotations read.
 func (p Policies) For(ns Namespace) Policies {
-	var selected Policies
+	selected := Policies{incomplete: p.incomplete}
 	for _, policy := range p.list {
-		if policy.namespaceSelector.Matches(labels.Set(ns.Labels)) {
-			selected.list = append(selected.list, policy)
+		if !policy.namespaceSelector.Matches(labels.Set(ns.Labels)) {
+			continue
+		}
+		if bound, optedOut := policy.bind(ns); !optedOut {
+			selected.list = append(selected.list, bound)
 		}
 	}
 	return selected
+}
+
+// Conditional says whether any policy has matchConditions that Where has to
+// answer before Decide.
+func (p Policies) Conditional() bool {
+	return slices.ContainsFunc(p.list, func(p *policy) bool { return p.conditional })
+}
+
+// Where returns the policies whose matchConditions are met, by asking matches
+// about each policy that has any, by name. An error is a failure of that policy,
+// and goes the way of its failurePolicy.
+func (p Policies) Where(matches func(policy string) (bool, error)) Policies {
+	selected := Policies{incomplete: p.incomplete}
+	for _, policy := range p.list {
+		if !policy.conditional {
+			selected.list = append(selected.list, policy)
+			continue
+		}
+		met, err := matches(policy.name)
+		answered := *policy
+		answered.conditional = false
+		if err == nil && !met {
+			selected.idle = append(selected.idle, &answered)
+			continue
+		}
+		if err != nil {
+			answered.sources = []source{unanswered(err.Error())}
+		}
+		selected.list = append(selected.list, &answered)
+	}
+	return selected
+}
+
+// unanswered is the source of a policy of which nobody knows whether it applies.
+func unanswered(why string) source {
+	return broken{field.Forbidden(field.NewPath("metadata"), why+": ask a cluster admin to mend the policy")}
 }
 
 func compile(from *v1alpha1.PlacementPolicy) (*policy, field.ErrorList) {
@@ -75,7 +138,11 @@ func compile(from *v1alpha1.PlacementPolicy) (*policy, field.ErrorList) {
 	compiled := &policy{
 		name:           from.Name,
 		mode:           cmp.Or(spec.Mode, v1alpha1.ModeEnforce),
+		conditional:    len(spec.MatchConditions) > 0,
+		tolerations:    spec.Tolerations,
 		conflictPolicy: cmp.Or(spec.ConflictPolicy, v1alpha1.ConflictReject),
+		updatePolicy:   cmp.Or(spec.UpdatePolicy, v1alpha1.UpdateOnTemplateChange),
+		failurePolicy:  cmp.Or(spec.FailurePolicy, v1alpha1.Fail),
 		actions:        spec.ValidationActions,
 	}
 	if len(compiled.actions) == 0 {
@@ -85,6 +152,10 @@ func compile(from *v1alpha1.PlacementPolicy) (*policy, field.ErrorList) {
 		v1alpha1.ModeEnforce, v1alpha1.ModeAudit)...)
 	errs = append(errs, validateEnum(specPath.Child("conflictPolicy"), compiled.conflictPolicy,
 		v1alpha1.ConflictReject, v1alpha1.ConflictPreferExisting, v1alpha1.ConflictPreferPolicy)...)
+	errs = append(errs, validateEnum(specPath.Child("updatePolicy"), compiled.updatePolicy,
+		v1alpha1.UpdateOnTemplateChange, v1alpha1.UpdateAlways, v1alpha1.UpdateCreateOnly)...)
+	errs = append(errs, validateEnum(specPath.Child("failurePolicy"), compiled.failurePolicy,
+		v1alpha1.Fail, v1alpha1.Ignore)...)
 	errs = append(errs, validateActions(specPath.Child("validationActions"), compiled.actions)...)
 
 	constraints := specPath.Child("matchConstraints")
@@ -94,7 +165,9 @@ func compile(from *v1alpha1.PlacementPolicy) (*policy, field.ErrorList) {
 	compiled.objectSelector, selectorErrs = compileSelector(constraints.Child("objectSelector"), spec.MatchConstraints.ObjectSelector)
 	errs = append(errs, selectorErrs...)
 
-	var sourceErrs field.ErrorList
+	var checkErrs, sourceErrs field.ErrorList
+	compiled.nodeChecks, checkErrs = compileNodeChecks(specPath.Child("nodeChecks"), spec.NodeChecks)
+	errs = append(errs, checkErrs...)
 	compiled.sources, sourceErrs = compileSources(specPath, spec)
 	return compiled, append(errs, sourceErrs...)
 }
@@ -118,26 +191,73 @@ func compileSources(specPath *field.Path, spec *v1alpha1.PlacementPolicySpec) ([
 	var sources []source
 	var errs field.ErrorList
 	if len(spec.NodeSelector) > 0 {
-		labels := make(literal, len(spec.NodeSelector))
+		labels := make(map[string]string, len(spec.NodeSelector))
 		for key, value := range spec.NodeSelector {
 			labels[key] = string(value)
 		}
 		errs = append(errs, sorted(validation.ValidateLabels(labels, specPath.Child("nodeSelector")))...)
-		sources = append(sources, labels)
+		sources = append(sources, literal{labels, "its nodeSelector"})
+	}
+	if len(spec.NodeRequirements) > 0 {
+		expressions, requirementErrs := compileRequirements(specPath.Child("nodeRequirements"), spec.NodeRequirements)
+		errs = append(errs, requirementErrs...)
+		sources = append(sources, expressions)
 	}
 	for i, from := range spec.NodeSelectorFrom {
-		at := specPath.Child("nodeSelectorFrom").Index(i)
 		switch from.Type {
 		case v1alpha1.NodeSelectorFromWorkloadSelector:
 			sources = append(sources, newWorkloadSelector(from.WorkloadSelector))
+		case v1alpha1.NodeSelectorFromNamespaceAnnotation:
+			sources = append(sources, newNamespaceAnnotation(from.NamespaceAnnotation))
+		case v1alpha1.NodeSelectorFromWorkloadAnnotation:
+			sources = append(sources, newWorkloadAnnotation(from.WorkloadAnnotation))
 		default:
-			errs = append(errs, validateEnum(at.Child("type"), from.Type, v1alpha1.NodeSelectorFromWorkloadSelector)...)
+			errs = append(errs, validateEnum(specPath.Child("nodeSelectorFrom").Index(i).Child("type"), from.Type,
+				v1alpha1.NodeSelectorFromWorkloadSelector, v1alpha1.NodeSelectorFromNamespaceAnnotation, v1alpha1.NodeSelectorFromWorkloadAnnotation)...)
 		}
 	}
-	if len(spec.NodeSelector) == 0 && len(spec.NodeSelectorFrom) == 0 {
-		errs = append(errs, field.Required(specPath, "the policy requires no node label: set nodeSelector or nodeSelectorFrom"))
+	if len(sources)+len(spec.Tolerations)+len(spec.NodeSelectorFrom) == 0 {
+		errs = append(errs, field.Required(specPath, "the policy requires nothing: set nodeSelector, nodeSelectorFrom, nodeRequirements or tolerations"))
 	}
 	return sources, errs
+}
+
+// compileRequirements checks nodeRequirements as the API server checks node
+// affinity (k8s.io/kubernetes pkg/apis/core/validation ValidateNodeSelectorRequirement).
+func compileRequirements(path *field.Path, list []v1alpha1.NodeRequirement) (expressions, field.ErrorList) {
+	var compiled expressions
+	var errs field.ErrorList
+	for i, from := range list {
+		at := path.Index(i)
+		errs = append(errs, validation.ValidateLabelName(from.Key, at.Child("key"))...)
+		switch from.Operator {
+		case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
+			if len(from.Values) == 0 {
+				errs = append(errs, field.Required(at.Child("values"), "the operators In and NotIn need values"))
+			}
+		case corev1.NodeSelectorOpExists, corev1.NodeSelectorOpDoesNotExist:
+			if len(from.Values) > 0 {
+				errs = append(errs, field.Forbidden(at.Child("values"), "the operators Exists and DoesNotExist take no values"))
+			}
+		case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
+			if len(from.Values) != 1 || !isInteger(from.Values[0]) {
+				errs = append(errs, field.Invalid(at.Child("values"), from.Values, "the operators Gt and Lt need one value, an integer"))
+			}
+		default:
+			errs = append(errs, validateEnum(at.Child("operator"), from.Operator,
+				corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn, corev1.NodeSelectorOpExists,
+				corev1.NodeSelectorOpDoesNotExist, corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt)...)
+		}
+		compiled = append(compiled, corev1.NodeSelectorRequirement{
+			Key: from.Key, Operator: from.Operator, Values: slices.Clone(valueSet(from.Values)),
+		})
+	}
+	return compiled, errs
+}
+
+func isInteger(s string) bool {
+	_, err := strconv.ParseInt(s, 10, 64)
+	return err == nil
 }
 
 func validateEnum[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {

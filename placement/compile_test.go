@@ -1,6 +1,7 @@
 package placement_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,9 +12,9 @@ import (
 
 func TestCompileNamesTheFieldOfWhatIsWrong(t *testing.T) {
 	tests := map[string]struct{ spec, want string }{
-		"nothing required":        {`mode: Enforce`, `spec: Required value: the policy requires no node label: set nodeSelector or nodeSelectorFrom`},
+		"nothing required":        {`mode: Enforce`, `spec: Required value: the policy requires nothing: set nodeSelector, nodeSelectorFrom, nodeRequirements or tolerations`},
 		"an unknown mode":         {"mode: Sleep\n" + ownLabel, `spec.mode: Unsupported value: "Sleep": supported values: "Enforce", "Audit"`},
-		"an unknown source":       {`nodeSelectorFrom: [{type: Moon}]`, `spec.nodeSelectorFrom[0].type: Unsupported value: "Moon": supported values: "WorkloadSelector"`},
+		"an unknown source":       {`nodeSelectorFrom: [{type: Moon}]`, `spec.nodeSelectorFrom[0].type: Unsupported value: "Moon": supported values: "WorkloadSelector", "NamespaceAnnotation", "WorkloadAnnotation"`},
 		"an unknown conflict":     {"conflictPolicy: Fight\n" + ownLabel, `spec.conflictPolicy: Unsupported value: "Fight": supported values: "Reject", "PreferExisting", "PreferPolicy"`},
 		"Deny beside Warn":        {"validationActions: [Deny, Warn]\n" + ownLabel, `spec.validationActions: Invalid value: ["Deny","Warn"]: Deny and Warn exclude each other: a denial says all that a warning would`},
 		"an unknown action":       {"validationActions: [Shout]\n" + ownLabel, `spec.validationActions[0]: Unsupported value: "Shout": supported values: "Deny", "Warn", "Audit"`},
@@ -52,5 +53,40 @@ func TestForSelectsByTheLabelsOfTheNamespace(t *testing.T) {
 				t.Errorf("policies (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestWhereAsksOnlyAboutPoliciesWithConditions(t *testing.T) {
+	const conditional = "nodeSelector: {pool: logs}\nmatchConditions: [{name: c, expression: 'true'}]"
+	policies := compile(t,
+		policy(t, "failing", conditional), policy(t, "ignored", conditional+"\nfailurePolicy: Ignore"),
+		policy(t, "met", conditional), policy(t, "plain", ownLabel), policy(t, "unmet", conditional))
+	if !policies.Conditional() {
+		t.Error("policies with matchConditions are not conditional")
+	}
+	var asked []string
+	answered := policies.Where(func(name string) (bool, error) {
+		asked = append(asked, name)
+		if name == "failing" || name == "ignored" {
+			return false, errors.New(`matchCondition "c": no such key: spec`)
+		}
+		return name == "met", nil
+	})
+	if answered.Conditional() {
+		t.Error("answered policies are still conditional")
+	}
+	if diff := cmp.Diff([]string{"failing", "ignored", "met", "unmet"}, asked); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+	decision := answered.Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	if diff := cmp.Diff([]string{"failing", "ignored", "met", "plain"}, decision.Policies); diff != "" {
+		t.Errorf("policies (-want +got):\n%s", diff)
+	}
+	want := answer{Denied: []string{`metadata: Forbidden: matchCondition "c": no such key: spec: ask a cluster admin to mend the policy`}}
+	if diff := cmp.Diff(want, answerOf(decision.Outcome)); diff != "" {
+		t.Errorf("Decide (-want +got):\n%s", diff)
+	}
+	if policies.Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)}).Denied() == nil {
+		t.Error("policies apply whose conditions nobody evaluated")
 	}
 }

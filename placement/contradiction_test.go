@@ -62,18 +62,6 @@ func TestAContradictionWarnedOfLeavesTheObjectAsItCame(t *testing.T) {
 	}
 }
 
-func TestTheRecordForgetsWhatTheUserHasChangedSince(t *testing.T) {
-	ds := daemonSet(t, tutorial)
-	ds.Annotations = map[string]string{placement.InjectedAnnotation: `{"nodeSelector":{"gone":"1","mine":"1","pool":"a"}}`}
-	ds.Spec.Template.Spec.NodeSelector = map[string]string{"mine": "2", "pool": "a"}
-	got := answerOf(compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: ds}).Outcome)
-	want := answer{Patch: `[{"op":"add","path":"/spec/template/spec/nodeSelector/app","value":"example"},` +
-		`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"nodeSelector\":{\"app\":\"example\",\"pool\":\"a\"}}"}]`}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Decide (-want +got):\n%s", diff)
-	}
-}
-
 func TestTakingTheSelectedLabelOffDoesNotEvadeThePolicy(t *testing.T) {
 	policies := compile(t, policy(t, "own-label", "matchConstraints: {objectSelector: {matchLabels: {managed: yes-please}}}\n"+ownLabel))
 	old := daemonSet(t, tutorial)

@@ -72,7 +72,7 @@ func TestThePatchAddsWhatThePoliciesRequire(t *testing.T) {
 				ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "old"}
 			},
 			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector/pool","value":"new"},` +
-				`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"nodeSelector\":{\"pool\":\"new\"}}"}]`,
+				`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"nodeSelector\":{\"pool\":\"new\"},\"replaced\":{\"pool\":[\"old\"]}}"}]`,
 		},
 		"PreferExisting keeps the user's value": {
 			policy: "nodeSelector: {pool: logs}\nconflictPolicy: PreferExisting",
@@ -86,7 +86,7 @@ func TestThePatchAddsWhatThePoliciesRequire(t *testing.T) {
 				ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "mine"}
 			},
 			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector/pool","value":"logs"},` +
-				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"pool\":\"logs\"}}"}}]`,
+				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"pool\":\"logs\"},\"overridden\":{\"pool\":\"mine\"}}"}}]`,
 		},
 		"only keys with one of the prefixes count, less the excepted": {
 			policy: `nodeSelectorFrom: [{type: WorkloadSelector, workloadSelector: {keyPrefixes: [node.example.com/, zone], exceptKeys: [zone-b]}}]`,
@@ -127,7 +127,7 @@ func TestPoliciesThatContradictEachOtherBothStandInTheDenial(t *testing.T) {
 		policy(t, "b", "nodeSelector: {pool: two}"),
 		policy(t, "a", "nodeSelector: {pool: one}\nvalidationActions: [Audit]"),
 	}
-	want := answer{Denied: []string{`spec.template.spec.nodeSelector[pool]: Forbidden: policy "a" requires pool=one, policy "b" requires pool=two: no node has both; ask a cluster admin to change one of them`}}
+	want := answer{Denied: []string{`spec.template.spec.nodeSelector[pool]: Forbidden: policy "a" requires pool=one (from its nodeSelector), policy "b" requires pool=two (from its nodeSelector): no node has both; ask a cluster admin to change one of them`}}
 	for range 2 {
 		got := answerOf(compile(t, policies...).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)}).Outcome)
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -181,7 +181,7 @@ func TestUpdates(t *testing.T) {
 		},
 		"that do not touch the placement are let through on an object that breaks the policy": {
 			old: conflicting, edit: newImage, templateChanged: true,
-			want: answer{Warnings: []string{`policy "own-label" requires "example": remove the key or set it to "example" (spec.template.spec.nodeSelector[app])`}},
+			want: answer{Warnings: []string{`not applied: policy "own-label" requires "example": remove the key or set it to "example"`}},
 		},
 		"that break the policy are denied": {
 			edit: conflicting, templateChanged: true,
@@ -206,7 +206,7 @@ func TestUpdates(t *testing.T) {
 }
 
 func TestAPlacementThatNoNodeHasIsAWarningThatSaysWhatToDo(t *testing.T) {
-	nodes := placement.NodeList{node("n-1", map[string]string{"app": "other"}), node("n-2", nil)}
+	nodes := placement.NodeList{node("n-1", map[string]string{"disk": "hdd"}), node("n-2", nil)}
 	tests := map[string]struct {
 		edit func(*appsv1.DaemonSet)
 		want string
@@ -219,7 +219,7 @@ func TestAPlacementThatNoNodeHasIsAWarningThatSaysWhatToDo(t *testing.T) {
 			edit: func(ds *appsv1.DaemonSet) {
 				withAffinity(t, ds, `[{matchExpressions: [{key: disk, operator: Exists}]}]`)
 			},
-			want: "matches 0 of 2 nodes: label one to fit spec.template.spec.nodeSelector and affinity, or change them",
+			want: "matches 0 of 2 nodes: no node has app=example",
 		},
 	}
 	for name, test := range tests {
@@ -236,7 +236,7 @@ func TestAPlacementThatNoNodeHasIsAWarningThatSaysWhatToDo(t *testing.T) {
 
 func TestALeftoverPatchSaysWhoRequiresWhat(t *testing.T) {
 	outcome := compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)}).Outcome
-	want := `spec.template.spec.nodeSelector: Required value: policy "own-label" requires app=example, and another mutating webhook took it away: find that webhook, or exclude this DaemonSet from one of the two`
+	want := `spec.template.spec.nodeSelector: Required value: policy "own-label" requires app=example, and it was not there any more after mutation: try again; if it stays so, another mutating webhook takes it away`
 	if diff := cmp.Diff(want, outcome.Leftover().ToAggregate().Error()); diff != "" {
 		t.Errorf("Leftover (-want +got):\n%s", diff)
 	}

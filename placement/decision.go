@@ -11,7 +11,8 @@ import (
 
 // Input is one DaemonSet on its way into the cluster. Of DaemonSet and Old only
 // these are read: name, labels, annotations and deletionTimestamp; spec.selector;
-// the pod template's labels, nodeName, nodeSelector and affinity.nodeAffinity.
+// the pod template's labels, nodeName, hostNetwork, nodeSelector, tolerations and
+// affinity.nodeAffinity.
 // For a patch that applies, the raw object has to have the objects metadata,
 // spec, spec.template and spec.template.spec, and Affinity has to be nil exactly
 // where the raw object has none.
@@ -25,6 +26,11 @@ type Input struct {
 	TemplateChanged bool
 	// Nodes is the cluster's nodes; nil when they are not known.
 	Nodes Nodes
+
+	// missing is set where there are policies that berth cannot read.
+	missing bool
+	// others are policies that do not count in this decision, but may at another.
+	others []*policy
 }
 
 // Decision is what the policies want of one DaemonSet.
@@ -57,6 +63,9 @@ type Violation struct {
 	Policy string
 	// Actions is what that policy says happens.
 	Actions []v1alpha1.ValidationAction
+
+	// warning is what a warning of it says; empty means the error's detail.
+	warning string
 }
 
 // Denied returns the violations for which the request is denied; nil when it is
@@ -79,7 +88,7 @@ func (o Outcome) Leftover() field.ErrorList {
 	for _, op := range o.Patch {
 		if wanted := op.wanted.String(); wanted != "" {
 			errs = append(errs, field.Required(op.field, wanted+
-				", and another mutating webhook took it away: find that webhook, or exclude this DaemonSet from one of the two"))
+				", and it was not there any more after mutation: try again; if it stays so, another mutating webhook takes it away"))
 		}
 	}
 	return errs

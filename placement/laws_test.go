@@ -2,142 +2,21 @@ package placement_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"go/parser"
-	"go/token"
-	"os"
-	"strconv"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/placement"
 )
-
-// choices turns fuzz bytes into a case of the laws. Keys and values come from a
-// small universe, so that they meet.
-type choices struct{ bytes []byte }
-
-func (c *choices) pick(n int) int {
-	if len(c.bytes) == 0 {
-		return 0
-	}
-	b := c.bytes[0]
-	c.bytes = c.bytes[1:]
-	return int(b) % n
-}
-
-func (c *choices) key() string   { return [...]string{"app", "pool", "a/b"}[c.pick(3)] }
-func (c *choices) value() string { return [...]string{"x", "y", "1", "2"}[c.pick(4)] }
-
-func (c *choices) labels() map[string]string {
-	var labels map[string]string
-	for range c.pick(4) {
-		if labels == nil {
-			labels = map[string]string{}
-		}
-		labels[c.key()] = c.value()
-	}
-	return labels
-}
-
-func (c *choices) values() []string {
-	var values []string
-	for range c.pick(3) {
-		values = append(values, c.value())
-	}
-	return values
-}
-
-func (c *choices) terms() []corev1.NodeSelectorTerm {
-	operators := [...]corev1.NodeSelectorOperator{"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Bad"}
-	var terms []corev1.NodeSelectorTerm
-	for range c.pick(4) {
-		var term corev1.NodeSelectorTerm
-		for range c.pick(3) {
-			term.MatchExpressions = append(term.MatchExpressions, corev1.NodeSelectorRequirement{
-				Key: c.key(), Operator: operators[c.pick(len(operators))], Values: c.values(),
-			})
-		}
-		if c.pick(4) == 1 {
-			term.MatchFields = []corev1.NodeSelectorRequirement{{Key: "metadata.name", Operator: "In", Values: []string{"n-1"}}}
-		}
-		terms = append(terms, term)
-	}
-	return terms
-}
-
-func (c *choices) daemonSet() *appsv1.DaemonSet {
-	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "ds", Labels: c.labels()}}
-	if c.pick(8) != 1 {
-		ds.Spec.Selector = &metav1.LabelSelector{MatchLabels: c.labels()}
-		for range c.pick(3) {
-			operators := [...]metav1.LabelSelectorOperator{"In", "NotIn", "Exists", "DoesNotExist", "Bad"}
-			ds.Spec.Selector.MatchExpressions = append(ds.Spec.Selector.MatchExpressions, metav1.LabelSelectorRequirement{
-				Key: c.key(), Operator: operators[c.pick(len(operators))], Values: c.values(),
-			})
-		}
-		ds.Spec.Template.Labels = ds.Spec.Selector.MatchLabels
-	}
-	pod := &ds.Spec.Template.Spec
-	pod.NodeSelector = c.labels()
-	if c.pick(3) > 0 {
-		pod.Affinity = &corev1.Affinity{}
-		if c.pick(3) > 0 {
-			pod.Affinity.NodeAffinity = &corev1.NodeAffinity{}
-			if c.pick(4) > 0 {
-				pod.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution = &corev1.NodeSelector{NodeSelectorTerms: c.terms()}
-			}
-		}
-	}
-	if c.pick(6) == 1 {
-		ds.Annotations = map[string]string{placement.InjectedAnnotation: [...]string{"", "{", "null", `{"nodeSelector":{"pool":"x"}}`}[c.pick(4)]}
-	}
-	return ds
-}
-
-// policies makes policies that only narrow: PreferPolicy moves a DaemonSet from
-// some nodes to others, as its name says.
-func (c *choices) policies() []v1alpha1.PlacementPolicy {
-	var list []v1alpha1.PlacementPolicy
-	for i := range c.pick(4) {
-		p := v1alpha1.PlacementPolicy{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("p-%d", i)}}
-		p.Spec.NodeSelector = map[string]v1alpha1.NodeLabelValue{}
-		for key, value := range c.labels() {
-			p.Spec.NodeSelector[key] = v1alpha1.NodeLabelValue(value)
-		}
-		if len(p.Spec.NodeSelector) == 0 || c.pick(2) == 0 {
-			p.Spec.NodeSelectorFrom = []v1alpha1.NodeSelectorSource{{Type: v1alpha1.NodeSelectorFromWorkloadSelector}}
-		}
-		p.Spec.ConflictPolicy = [...]v1alpha1.ConflictPolicy{"Reject", "PreferExisting"}[c.pick(2)]
-		p.Spec.ValidationActions = [...][]v1alpha1.ValidationAction{nil, {"Warn"}, {"Audit"}}[c.pick(3)]
-		list = append(list, p)
-	}
-	return list
-}
-
-// universe has a node for each set of labels that the choices can ask for.
-func universe() placement.NodeList {
-	var nodes placement.NodeList
-	values := [...]string{"", "x", "y", "1", "2"}
-	for i := range len(values) * len(values) * len(values) {
-		labels := map[string]string{}
-		for key, value := range map[string]string{
-			"app": values[i%5], "pool": values[i/5%5], "a/b": values[i/25],
-		} {
-			if value != "" {
-				labels[key] = value
-			}
-		}
-		nodes = append(nodes, node("n-"+strconv.Itoa(i), labels))
-	}
-	return nodes
-}
 
 func FuzzDecideKeepsTheLaws(f *testing.F) {
 	for seed := range 64 {
@@ -175,9 +54,7 @@ func FuzzDecideKeepsTheLaws(f *testing.F) {
 		}
 		for _, n := range nodes {
 			one := placement.NodeList{n}
-			was, _ := one.Count(&ds.Spec.Template.Spec)
-			is, _ := one.Count(&patched.Spec.Template.Spec)
-			if is > was {
+			if one.Survey(nil, &patched.Spec.Template.Spec).Eligible > one.Survey(nil, &ds.Spec.Template.Spec).Eligible {
 				t.Fatalf("not narrowing: node %v is eligible after %s and was not before", n.Labels, decision.Patch.AppendJSON(nil))
 			}
 		}
@@ -211,80 +88,91 @@ func FuzzDecideIsTotal(f *testing.F) {
 	})
 }
 
-func TestRequirementsGoIntoEveryTermThatCanMatch(t *testing.T) {
-	ds := daemonSet(t, tutorial)
-	ds.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "app", Operator: "In", Values: []string{"example", "a"}}}
-	withAffinity(t, ds, `[{matchExpressions: [{key: disk, operator: Exists}]}, {}, {matchFields: [{key: metadata.name, operator: In, values: [n-1]}]}, {matchExpressions: [{key: app, operator: In, values: [a, example]}]}]`)
-	got := answerOf(compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: ds}).Outcome)
-	const terms = "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms"
-	want := answer{Patch: `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"example"}},` +
-		`{"op":"add","path":"` + terms + `/0/matchExpressions/-","value":{"key":"app","operator":"In","values":["a","example"]}},` +
-		`{"op":"add","path":"` + terms + `/2/matchExpressions","value":[{"key":"app","operator":"In","values":["a","example"]}]},` +
-		`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"app\":\"example\"},\"nodeRequirements\":[{\"key\":\"app\",\"operator\":\"In\",\"values\":[\"a\",\"example\"]}]}"}}]`}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Decide (-want +got):\n%s", diff)
+func FuzzTheAnnotationReadsAsPodNodeSelectorReadsIt(f *testing.F) {
+	for _, seed := range []string{"", " ", "a=b", "a=b,c=d", " a = b ", "a", "a=", "=b", "a=b,a=c", "a=b=c", "a==b", "a!=b", ",", "a=b,", "x/y=z", "ä=b"} {
+		f.Add(seed)
 	}
-}
-
-func TestRequiredNodeAffinityIsMadeWithTheParentsThatAreMissing(t *testing.T) {
-	const expression = `{"matchExpressions":[{"key":"app","operator":"Exists"}]}`
-	tests := map[string]struct {
-		affinity *corev1.Affinity
-		want     string
-	}{
-		"affinity": {
-			want: `{"op":"add","path":"/spec/template/spec/affinity","value":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[` + expression + `]}}}}`,
-		},
-		"nodeAffinity": {
-			affinity: &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{}},
-			want:     `{"op":"add","path":"/spec/template/spec/affinity/nodeAffinity","value":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[` + expression + `]}}}`,
-		},
-		"requiredDuringSchedulingIgnoredDuringExecution": {
-			affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}},
-			want:     `{"op":"add","path":"/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution","value":{"nodeSelectorTerms":[` + expression + `]}}`,
-		},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			ds := daemonSet(t, tutorial)
-			ds.Spec.Selector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "app", Operator: "Exists"}}}
-			ds.Spec.Template.Spec.Affinity = test.affinity
-			decision := compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: ds})
-			if diff := cmp.Diff(test.want, strings.TrimPrefix(string(decision.Patch[:1].AppendJSON(nil)[:len(test.want)+1]), "[")); diff != "" {
-				t.Errorf("first operation (-want +got):\n%s", diff)
+	compiled := compile(f, policy(f, "p", `nodeSelectorFrom: [{type: NamespaceAnnotation}]`))
+	f.Fuzz(func(t *testing.T, value string) {
+		policies := compiled.For(placement.Namespace{Annotations: map[string]string{v1alpha1.DefaultNamespaceAnnotation: value}})
+		ds := daemonSet(t, tutorial)
+		decision := policies.Decide(placement.Input{DaemonSet: ds})
+		want, err := labels.ConvertSelectorToLabelsMap(value)
+		denied := decision.Denied()
+		switch {
+		case err == nil && denied != nil && strings.Contains(denied[0].Detail, "contradicts"):
+			// PodNodeSelector silently takes the last of two values.
+		case (err == nil) != (denied == nil):
+			t.Fatalf("%q: PodNodeSelector says %v, berth says %v", value, err, denied)
+		case err == nil:
+			got := apply(t, ds, decision.Patch).Spec.Template.Spec.NodeSelector
+			if diff := cmp.Diff(map[string]string(want), got, cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("%q (-PodNodeSelector +berth):\n%s", value, diff)
 			}
-			apply(t, ds, decision.Patch)
-		})
-	}
+		}
+	})
 }
 
-// The core is a function. What it imports is what it can do.
-func TestTheCoreImportsNothingThatActs(t *testing.T) {
-	allowed := []string{
-		"cmp", "encoding/json", "fmt", "maps", "slices", "strconv", "strings",
-		"k8s.io/api/", "k8s.io/apimachinery/", "k8s.io/component-helpers/", "berth.dev/berth/api/",
-	}
-	entries, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		if !strings.HasSuffix(entry.Name(), ".go") || strings.HasSuffix(entry.Name(), "_test.go") {
-			continue
+// noNodes is a cluster on which every placement is denied, with its digest.
+type noNodes struct{}
+
+func (noNodes) Survey(*corev1.PodSpec, *corev1.PodSpec) placement.Survey {
+	return placement.Survey{Total: 1}
+}
+
+func FuzzADigestNamesExactlyOneChange(f *testing.F) {
+	for seed := range 32 {
+		bytes := make([]byte, 128)
+		for i := range bytes {
+			bytes[i] = byte((i*i*5 + seed*17 + i*seed) >> 1)
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), entry.Name(), nil, parser.ImportsOnly)
-		if err != nil {
-			t.Fatal(err)
-		}
-	imports:
-		for _, spec := range file.Imports {
-			path, _ := strconv.Unquote(spec.Path.Value)
-			for _, prefix := range allowed {
-				if path == prefix || strings.HasSuffix(prefix, "/") && strings.HasPrefix(path, prefix) {
-					continue imports
+		f.Add(bytes)
+	}
+	policies := compile(f, policy(f, "p", "tolerations: [{key: never, operator: Exists}]\nnodeChecks: {validationActions: [Deny]}"))
+	digestOf := regexp.MustCompile(`berth.dev/acknowledge=([0-9a-f]{12})`)
+	f.Fuzz(func(t *testing.T, bytes []byte) {
+		c := &choices{bytes}
+		type change struct{ before, after corev1.PodSpec }
+		changes := map[string]change{}
+		for range 4 {
+			var pods change
+			for _, pod := range []*corev1.PodSpec{&pods.before, &pods.after} {
+				pod.NodeSelector = c.labels()
+				for range c.pick(3) {
+					pod.Tolerations = append(pod.Tolerations, c.toleration())
 				}
 			}
-			t.Errorf("%s imports %s: placement is pure, and this is not on its list", entry.Name(), path)
+			old, updated := daemonSet(t, tutorial), daemonSet(t, tutorial)
+			old.Spec.Template.Spec, updated.Spec.Template.Spec = pods.before, pods.after
+			in := placement.Input{DaemonSet: updated, Old: old, TemplateChanged: true, Nodes: noNodes{}}
+			denied := policies.Decide(in).Denied()
+			if denied == nil {
+				continue // The ratchet: nothing changed.
+			}
+			digest := digestOf.FindStringSubmatch(denied[0].Detail)[1]
+			if other, ok := changes[digest]; ok {
+				if diff := cmp.Diff(other, pods, cmp.AllowUnexported(change{})); diff != "" {
+					t.Fatalf("two changes have the digest %s (-one +other):\n%s", digest, diff)
+				}
+			}
+			changes[digest] = pods
 		}
+	})
+}
+
+func FuzzASelectorIsDeniedWhereTheAPIServerDeniesIt(f *testing.F) {
+	for _, seed := range [][2]string{{"app", "example"}, {"app.kubernetes.io/name", "x"}, {"a//b", ""}, {"/a", "b"}, {"a/", "b"}, {"-a", "b"}, {"a", "b-"}, {"a..b", "a..b"}, {"A/b", "B"}, {"a_b", "c_d"}, {"a.-b/c", "d"}, {strings.Repeat("a", 64), ""}} {
+		f.Add(seed[0], seed[1])
 	}
+	policies := compile(f, policy(f, "p", ownLabel))
+	f.Fuzz(func(t *testing.T, key, value string) {
+		ds := daemonSet(t, tutorial)
+		ds.Spec.Selector.MatchLabels = map[string]string{key: value}
+		ds.Spec.Template.Labels = ds.Spec.Selector.MatchLabels
+		want := validation.ValidateLabels(ds.Spec.Selector.MatchLabels, field.NewPath("spec", "selector", "matchLabels"))
+		got := policies.Decide(placement.Input{DaemonSet: ds}).Denied()
+		if (len(want) > 0) != (len(got) > 0) {
+			t.Errorf("%q: %q: the API server says %v, berth says %v", key, value, want, got)
+		}
+	})
 }

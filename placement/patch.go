@@ -9,12 +9,20 @@ import (
 )
 
 // Patch is a JSON patch (RFC 6902) of a DaemonSet, in the order in which it
-// applies. It holds "add" operations only, each of a leaf or of a parent that
-// the object does not have, so that fields which berth does not know survive.
+// applies. It adds leaves, or parents that the object does not have, and removes
+// what berth itself has added earlier, so that fields which it does not know survive.
 type Patch []Operation
 
-// Operation adds Value at Path.
+// The operations of a patch.
+const (
+	Add    = "add"
+	Remove = "remove"
+)
+
+// Operation adds Value at Path, or removes what is there.
 type Operation struct {
+	// Op is Add or Remove.
+	Op string
 	// Path is a JSON pointer (RFC 6901).
 	Path string
 	// Value is a string or a value that encoding/json can encode.
@@ -33,10 +41,14 @@ func (p Patch) AppendJSON(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, `{"op":"add","path":`...)
+		b = append(b, `{"op":"`...)
+		b = append(b, op.Op...)
+		b = append(b, `","path":`...)
 		b = appendString(b, op.Path)
-		b = append(b, `,"value":`...)
-		b = appendValue(b, op.Value)
+		if op.Op == Add {
+			b = append(b, `,"value":`...)
+			b = appendValue(b, op.Value)
+		}
 		b = append(b, '}')
 	}
 	return append(b, ']')

@@ -44,6 +44,7 @@ var (
 	podSpecPath        = path{}.child("spec", "template", "spec")
 	nodeNamePath       = podSpecPath.child("nodeName")
 	nodeSelectorPath   = podSpecPath.child("nodeSelector")
+	tolerationsPath    = podSpecPath.child("tolerations")
 	affinityPath       = podSpecPath.child("affinity")
 	nodeAffinityPath   = affinityPath.child("nodeAffinity")
 	requiredPath       = nodeAffinityPath.child("requiredDuringSchedulingIgnoredDuringExecution")

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // required is what the policies ask for of one DaemonSet.
@@ -17,12 +18,24 @@ type required struct {
 	labels []label
 	// requirements are sorted and unique.
 	requirements []requirement
+	// tolerations are in the order of the policies.
+	tolerations []toleration
+	// failures are in the order of the policies.
+	failures []failure
+}
+
+// failure is a source that could not be read.
+type failure struct {
+	policy *policy
+	err    *field.Error
 }
 
 // label is one required node label, and the policy that asks for it.
 type label struct {
 	key, value string
 	policy     *policy
+	// origin is the source, for a message.
+	origin string
 }
 
 // requirement is one expression of required node affinity, and the policy that
@@ -32,11 +45,30 @@ type requirement struct {
 	corev1.NodeSelectorRequirement
 }
 
+// toleration is one toleration, and the policy that asks for it.
+type toleration struct {
+	policy *policy
+	corev1.Toleration
+}
+
+// collect gathers what the policies require of a DaemonSet.
 func collect(policies []*policy, ds *appsv1.DaemonSet) required {
 	var set required
 	for _, p := range policies {
+		before := set
 		for _, s := range p.sources {
 			s.collect(&set, p, ds)
+		}
+		if p.conditional {
+			unanswered("its matchConditions were not evaluated").collect(&set, p, ds)
+		}
+		if len(set.failures) > len(before.failures) {
+			// Half of what a policy requires may be worse than nothing of it.
+			set.labels, set.requirements = before.labels, before.requirements
+			continue
+		}
+		for _, t := range p.tolerations {
+			set.tolerations = append(set.tolerations, toleration{p, t})
 		}
 	}
 	slices.SortStableFunc(set.labels, compareLabels)
@@ -85,6 +117,9 @@ func (r required) String() string {
 	for _, req := range r.requirements {
 		wishes = append(wishes, req.String())
 	}
+	for _, t := range r.tolerations {
+		wishes = append(wishes, fmt.Sprintf("policy %q requires the toleration %s", t.policy.name, formatToleration(t.Toleration)))
+	}
 	return strings.Join(wishes, ", ")
 }
 
@@ -102,4 +137,16 @@ func format(r corev1.NodeSelectorRequirement) string {
 		return fmt.Sprintf("%s %s", r.Key, r.Operator)
 	}
 	return fmt.Sprintf("%s %s [%s]", r.Key, r.Operator, strings.Join(r.Values, ", "))
+}
+
+// formatToleration writes a toleration as kubectl describe does: key=value:Effect.
+func formatToleration(t corev1.Toleration) string {
+	text := t.Key
+	if t.Value != "" {
+		text += "=" + t.Value
+	}
+	if t.Effect != "" {
+		text += ":" + string(t.Effect)
+	}
+	return cmp.Or(text, "of every taint")
 }

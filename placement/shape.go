@@ -2,6 +2,7 @@ package placement
 
 import (
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -43,6 +44,9 @@ func (d *draft) checkShape() (readable bool) {
 }
 
 func validateSelector(selector *metav1.LabelSelector) field.ErrorList {
+	if plain(selector) {
+		return nil
+	}
 	var errs field.ErrorList
 	for i, expression := range selector.MatchExpressions {
 		errs = append(errs, validateEnum(selectorPath.field.Child("matchExpressions").Index(i).Child("operator"),
@@ -50,6 +54,41 @@ func validateSelector(selector *metav1.LabelSelector) field.ErrorList {
 	}
 	options := validation.LabelSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}
 	return append(errs, sorted(validation.ValidateLabelSelector(selector, options, selectorPath.field))...)
+}
+
+// plain says whether a selector is sure to be valid: labels only, short, and
+// without anything that apimachinery's regular expressions have to look at.
+func plain(selector *metav1.LabelSelector) bool {
+	if len(selector.MatchExpressions) > 0 {
+		return false
+	}
+	for key, value := range selector.MatchLabels {
+		prefix, name, prefixed := strings.Cut(key, "/")
+		if !prefixed {
+			prefix, name = "x", key
+		}
+		if !plainWord(name) || value != "" && !plainWord(value) || !plainWord(prefix) || strings.ToLower(prefix) != prefix {
+			return false
+		}
+	}
+	return true
+}
+
+// plainWord says whether a text is letters and digits, in parts of which single
+// dashes or dots are between.
+func plainWord(text string) bool {
+	between := true // at the start, and behind a dash or dot, a letter has to come
+	for _, c := range []byte(text) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+			between = false
+		case (c == '-' || c == '.') && !between:
+			between = true
+		default:
+			return false
+		}
+	}
+	return !between && len(text) <= 63
 }
 
 // selectorMatches says whether a valid selector selects the labels. Matching

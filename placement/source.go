@@ -10,20 +10,38 @@ import (
 	"berth.dev/berth/api/v1alpha1"
 )
 
-// source is one place from which a policy takes required labels.
+// source is one place from which a policy takes what it requires.
 type source interface {
 	// collect adds what the source requires of the DaemonSet to the set.
 	collect(set *required, by *policy, ds *appsv1.DaemonSet)
+	// asks says whether the source has anything to say of the DaemonSet at all.
+	asks(ds *appsv1.DaemonSet) bool
 }
 
-// literal is a policy's own nodeSelector.
-type literal map[string]string
+// literal is required labels that do not depend on the DaemonSet.
+type literal struct {
+	labels map[string]string
+	origin string
+}
 
 func (l literal) collect(set *required, by *policy, _ *appsv1.DaemonSet) {
-	for key, value := range l {
-		set.labels = append(set.labels, label{key: key, value: value, policy: by})
+	for key, value := range l.labels {
+		set.labels = append(set.labels, label{key: key, value: value, policy: by, origin: l.origin})
 	}
 }
+
+func (l literal) asks(*appsv1.DaemonSet) bool { return len(l.labels) > 0 }
+
+// expressions is a policy's own nodeRequirements.
+type expressions []corev1.NodeSelectorRequirement
+
+func (e expressions) collect(set *required, by *policy, _ *appsv1.DaemonSet) {
+	for _, expression := range e {
+		set.requirements = append(set.requirements, requirement{by, expression})
+	}
+}
+
+func (e expressions) asks(*appsv1.DaemonSet) bool { return len(e) > 0 }
 
 // workloadSelector is a DaemonSet's own spec.selector.
 type workloadSelector struct {
@@ -45,7 +63,7 @@ func (w workloadSelector) collect(set *required, by *policy, ds *appsv1.DaemonSe
 	}
 	for key, value := range selector.MatchLabels {
 		if w.counts(key) {
-			set.labels = append(set.labels, label{key: key, value: value, policy: by})
+			set.labels = append(set.labels, label{key: key, value: value, policy: by, origin: "the DaemonSet's spec.selector"})
 		}
 	}
 	for _, expression := range selector.MatchExpressions {
@@ -59,6 +77,9 @@ func (w workloadSelector) collect(set *required, by *policy, ds *appsv1.DaemonSe
 		}
 	}
 }
+
+// asks is true also where there is no selector: that is what is wrong then.
+func (w workloadSelector) asks(*appsv1.DaemonSet) bool { return true }
 
 func (w workloadSelector) counts(key string) bool {
 	if slices.Contains(w.exceptKeys, key) {

@@ -2,7 +2,6 @@ package placement
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -14,38 +13,40 @@ import (
 // (k8s.io/api/admission/v1 AdmissionResponse.warnings).
 const maxWarning = 120
 
-// warnings says what the user should know of an outcome that is let through.
-func (d *draft) warnings(nodes Nodes) []string {
+// maxWarnings is how many warnings one request gets: more are not read.
+const maxWarnings = 3
+
+// warnings says what the user should know of an outcome that is let through,
+// the most important first.
+func (d *draft) warnings() []string {
 	var warnings []string
 	for _, v := range d.violations {
-		if slices.Contains(v.Actions, v1alpha1.Warn) {
+		if !slices.Contains(v.Actions, v1alpha1.Warn) {
+			continue
+		}
+		text := v.warning
+		if text == "" {
 			// The cure first: the path of a node affinity alone is longer than a warning.
-			warnings = append(warnings, cut(v.Detail+" ("+v.Field+")"))
+			text = v.Detail + " (" + v.Field + ")"
+		}
+		if text = cut(text); !slices.Contains(warnings, text) {
+			warnings = append(warnings, text)
 		}
 	}
-	if nodes == nil || len(d.violations) > 0 {
-		return warnings
+	if len(d.dropped) > 0 && len(d.patch) > 0 {
+		warnings = append(warnings, cut("takes back what no policy requires any more: "+strings.Join(d.dropped, ", ")))
 	}
-	if matching, total := nodes.Count(&d.final); matching == 0 {
-		warnings = append(warnings, d.noNode(total))
-	}
-	return warnings
-}
-
-// noNode warns of a placement that no node has. It is legitimate, for a pool
-// that scales from zero, but most often it is a label that was forgotten.
-func (d *draft) noNode(total int) string {
-	found := fmt.Sprintf("matches 0 of %d nodes: ", total)
-	if requiredNodeAffinity(d.final.Affinity) == nil {
-		var labels strings.Builder
-		for _, key := range slices.Sorted(maps.Keys(d.final.NodeSelector)) {
-			labels.WriteString(" " + key + "=" + d.final.NodeSelector[key])
+	if d.survey.Eligible > 0 {
+		if d.survey.Blocked > 0 && !strings.HasPrefix(d.survey.Taint, "node-role.kubernetes.io/") && !strings.HasPrefix(d.survey.Taint, lifecycleTaints) {
+			warnings = append(warnings, cut(fmt.Sprintf("%d more nodes have the labels, and the untolerated taint %s: add a toleration if it is to run there",
+				d.survey.Blocked, d.survey.Taint)))
 		}
-		if hint := found + "label one with kubectl label nodes NODE" + labels.String(); len(hint) <= maxWarning {
-			return hint
+		if split := d.survey.Split; split.Pool != "" {
+			warnings = append(warnings, cut(fmt.Sprintf("matches %d of %d nodes of pool %s: label the pool, not its nodes, or new nodes will not match",
+				split.Eligible, split.Total, split.Pool)))
 		}
 	}
-	return found + "label one to fit spec.template.spec.nodeSelector and affinity, or change them"
+	return warnings[:min(len(warnings), maxWarnings)]
 }
 
 // cut shortens a warning to what the API server takes.

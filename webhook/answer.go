@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -71,7 +72,7 @@ func (e *endpoint) audit(a *answer, decision *placement.Decision) {
 	switch {
 	case len(audited.Denied()) > 0 && len(decision.Denied()) == 0:
 		e.metrics.auditedDenial.Inc()
-	case len(audited.Patch) > len(decision.Patch):
+	case !bytes.Equal(audited.Patch.AppendJSON(nil), decision.Patch.AppendJSON(nil)):
 		e.metrics.auditedPatch.Inc()
 	}
 }

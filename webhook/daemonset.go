@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"bytes"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -11,9 +10,9 @@ import (
 	"sigs.k8s.io/json"
 )
 
-// ownAnnotations is the prefix of the annotations whose values placement reads. Of the others, kubectl's copy of the whole
-// object among them, only the keys count: they tell a patch that the map is there.
-const ownAnnotations = "berth.dev/"
+// lastApplied is the annotation in which kubectl keeps a copy of the whole object. Its value is not decoded: no policy can
+// mean anything by it. Its key counts, as it tells a patch that the map is there.
+const lastApplied = corev1.LastAppliedConfigAnnotation
 
 // daemonSet decodes the DaemonSet that is the part root, as far as placement reads it. A type that the API server could
 // not have decoded is an error, and so is the lack of an object that a patch would stand in.
@@ -29,13 +28,13 @@ func (r *review) daemonSet(root part, twin *appsv1.DaemonSet) (*appsv1.DaemonSet
 	d.mustObjects(partMetadata, partSpec, partTemplate, partPodSpec)
 	ds.Name = d.text(partObjectName)
 	ds.Namespace = d.text(partObjectNamespace)
-	ds.Labels = d.stringMap(partObjectLabels, "", twin.Labels)
-	ds.Annotations = d.stringMap(partAnnotations, ownAnnotations, twin.Annotations)
+	ds.Labels = d.stringMap(partObjectLabels, twin.Labels)
+	ds.Annotations = d.stringMap(partAnnotations, twin.Annotations)
 	d.typed(partDeletionTimestamp, &ds.DeletionTimestamp)
 	if d.shares(partSelector) {
 		ds.Spec.Selector = twin.Spec.Selector
 	} else if d.object(partSelector) {
-		ds.Spec.Selector = &metav1.LabelSelector{MatchLabels: d.stringMap(partMatchLabels, "", nil)}
+		ds.Spec.Selector = &metav1.LabelSelector{MatchLabels: d.stringMap(partMatchLabels, nil)}
 		if requirements, plain := r.scanner.labelRequirements(d.value(partMatchExpressions)); plain {
 			ds.Spec.Selector.MatchExpressions = requirements
 		} else {
@@ -43,7 +42,7 @@ func (r *review) daemonSet(root part, twin *appsv1.DaemonSet) (*appsv1.DaemonSet
 		}
 	}
 	if d.object(partTemplateMetadata) {
-		ds.Spec.Template.Labels = d.stringMap(partTemplateLabels, "", twin.Spec.Template.Labels)
+		ds.Spec.Template.Labels = d.stringMap(partTemplateLabels, twin.Spec.Template.Labels)
 	}
 	d.podSpec(&ds.Spec.Template.Spec, &twin.Spec.Template.Spec)
 	if d.err != nil {
@@ -67,12 +66,27 @@ func (d *partDecoder) shares(p part) bool {
 
 func (d *partDecoder) podSpec(pod, twin *corev1.PodSpec) {
 	pod.NodeName = d.text(partNodeName)
-	pod.NodeSelector = d.stringMap(partNodeSelector, "", twin.NodeSelector)
+	pod.NodeSelector = d.stringMap(partNodeSelector, twin.NodeSelector)
+	pod.HostNetwork = d.boolean(partHostNetwork)
+	if d.shares(partTolerations) {
+		pod.Tolerations = twin.Tolerations
+	} else if !d.review.isAbsent(d.root + partTolerations) {
+		d.tolerations(&pod.Tolerations)
+	}
 	if d.shares(partAffinity) {
 		pod.Affinity = twin.Affinity
 	} else if d.object(partAffinity) {
 		pod.Affinity = &corev1.Affinity{NodeAffinity: d.nodeAffinity()}
 	}
+}
+
+func (d *partDecoder) tolerations(into *[]corev1.Toleration) {
+	tolerations, plain := d.review.scanner.tolerations(d.value(partTolerations))
+	if !plain {
+		tolerations = nil
+		d.typed(partTolerations, &tolerations)
+	}
+	*into = tolerations
 }
 
 // nodeAffinity decodes what is required; what is only preferred does not limit where a DaemonSet runs.
@@ -114,15 +128,26 @@ func (d *partDecoder) object(p part) bool {
 	return d.review.isObject(d.root + p)
 }
 
+// boolean decodes true and false; absent and null are false.
+func (d *partDecoder) boolean(p part) bool {
+	switch raw := d.value(p); {
+	case d.review.isAbsent(d.root + p), string(raw) == "false":
+		return false
+	case string(raw) == "true":
+		return true
+	}
+	d.fail(typeError(d.root+p, "true or false"))
+	return false
+}
+
 func (d *partDecoder) text(p part) string {
 	text, err := d.review.text(d.root + p)
 	d.fail(err)
 	return text
 }
 
-// stringMap decodes an object of strings. Only the keys with the prefix get their values; as in Kubernetes, null is "",
-// and {} is not null.
-func (d *partDecoder) stringMap(p part, prefix string, twin map[string]string) map[string]string {
+// stringMap decodes an object of strings. As in Kubernetes, null is "", and {} is not null.
+func (d *partDecoder) stringMap(p part, twin map[string]string) map[string]string {
 	if d.shares(p) {
 		return twin
 	}
@@ -141,18 +166,18 @@ func (d *partDecoder) stringMap(p part, prefix string, twin map[string]string) m
 		if _, twice := decoded[text]; twice {
 			d.fail(field.Invalid(paths[d.root+p].Key(text), field.OmitValueType{}, "the key is there twice"))
 		}
-		decoded[text] = d.entry(p, text, raw, strings.HasPrefix(text, prefix))
+		decoded[text] = d.entry(p, text, raw)
 	}
 	return decoded
 }
 
-// entry decodes the value of a map's key, or only checks that it is a string.
-func (d *partDecoder) entry(p part, key string, raw []byte, wanted bool) string {
+// entry decodes the value of a map's key.
+func (d *partDecoder) entry(p part, key string, raw []byte) string {
 	switch {
-	case raw[0] == '"' && wanted:
-		return unquote(raw[1 : len(raw)-1])
 	case raw[0] != '"' && raw[0] != 'n':
 		d.fail(field.TypeInvalid(paths[d.root+p].Key(key), field.OmitValueType{}, "must be a string"))
+	case raw[0] == '"' && key != lastApplied:
+		return unquote(raw[1 : len(raw)-1])
 	}
 	return ""
 }

@@ -44,6 +44,7 @@ func (r *review) locate(body []byte) error {
 func (r *review) forget() {
 	r.values = [partCount][]byte{}
 	r.duplicate = nil
+	r.scanner.reset(nil)
 	r.daemonSets = [2]appsv1.DaemonSet{}
 	r.maps.takeBack()
 }

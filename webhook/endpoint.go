@@ -93,21 +93,29 @@ func (e *endpoint) serve(x *exchange, r *http.Request) (a answer, f *failure) {
 	return a, nil
 }
 
-// decide looks at the objects only where a policy is for their namespace.
+// decide looks at the objects only where a policy is for their namespace, or where berth has written something that no policy
+// may require any more.
 func (e *endpoint) decide(ctx context.Context, review *review, asked admission, snapshot *cluster.Snapshot) (answer, *failure) {
 	if !asked.placeable() {
 		return answer{result: allowedOutOfScope}, nil
 	}
-	policies, f := e.policiesFor(ctx, asked.namespace, snapshot)
+	scope, f := e.scope(ctx, asked.namespace, snapshot)
 	if f != nil {
 		return answer{}, f
 	}
-	if policies.Len() == 0 {
+	policies := scope.policies
+	if policies.Len() == 0 && !review.injectedBefore() {
 		return answer{result: allowedNoPolicy}, nil
 	}
 	input, err := review.input(asked.operation)
 	if err != nil {
 		return answer{}, badRequest(err)
+	}
+	if policies.Conditional() {
+		policies, err = review.applicable(ctx, scope)
+		if err != nil {
+			return answer{}, badRequest(err)
+		}
 	}
 	input.Nodes = snapshot.Nodes()
 	decision := policies.Decide(input)
@@ -118,18 +126,30 @@ func (e *endpoint) decide(ctx context.Context, review *review, asked admission, 
 	return a, nil
 }
 
-func (e *endpoint) policiesFor(ctx context.Context, namespace string, snapshot *cluster.Snapshot) (placement.Policies, *failure) {
-	policies, known := snapshot.PoliciesFor(namespace)
-	if known {
-		return policies, nil
+// scope is a request's namespace and the policies for it.
+type scope struct {
+	snapshot  *cluster.Snapshot
+	namespace placement.Namespace
+	policies  placement.Policies
+}
+
+func (e *endpoint) scope(ctx context.Context, name string, snapshot *cluster.Snapshot) (scope, *failure) {
+	if namespace, known := snapshot.Namespace(name); known {
+		policies, _ := snapshot.PoliciesFor(name)
+		return scope{snapshot, namespace, policies}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, namespaceTimeout)
 	defer cancel()
-	live, err := e.facts.Namespace(ctx, namespace)
+	live, err := e.facts.Namespace(ctx, name)
 	if err != nil {
-		return policies, internalError(failedNamespace, fmt.Errorf("namespace %q is not in the cache, and asking for it failed: %w", namespace, err))
+		return scope{}, internalError(failedNamespace, fmt.Errorf("namespace %q is not in the cache, and asking for it failed: %w", name, err))
 	}
-	return snapshot.Policies().For(live), nil
+	return scope{snapshot, live, snapshot.Policies().For(live)}, nil
+}
+
+// injectedBefore tells whether the object has a record of what berth wrote into it.
+func (r *review) injectedBefore() bool {
+	return bytes.Contains(r.values[partObject+partAnnotations], []byte(placement.InjectedAnnotation))
 }
 
 // input decodes what placement is asked about.

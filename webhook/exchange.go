@@ -32,6 +32,9 @@ func (x *exchange) release() {
 	if cap(x.body) > maxPooled {
 		x.body = nil
 	}
+	if cap(x.out)+cap(x.scratch) > maxPooled {
+		x.out, x.scratch = nil, nil
+	}
 	exchanges.Put(x)
 }
 

@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -113,7 +112,7 @@ func narrow(ds *appsv1.DaemonSet) *appsv1.DaemonSet {
 		kept.Annotations = map[string]string{}
 	}
 	for key, value := range ds.Annotations {
-		if !bytes.HasPrefix([]byte(key), []byte(ownAnnotations)) {
+		if key == lastApplied {
 			value = ""
 		}
 		kept.Annotations[key] = value
@@ -123,6 +122,8 @@ func narrow(ds *appsv1.DaemonSet) *appsv1.DaemonSet {
 	pod := &ds.Spec.Template.Spec
 	kept.Spec.Template.Spec.NodeName = pod.NodeName
 	kept.Spec.Template.Spec.NodeSelector = pod.NodeSelector
+	kept.Spec.Template.Spec.Tolerations = pod.Tolerations
+	kept.Spec.Template.Spec.HostNetwork = pod.HostNetwork
 	if pod.Affinity != nil {
 		kept.Spec.Template.Spec.Affinity = pod.Affinity.DeepCopy()
 		kept.Spec.Template.Spec.Affinity.PodAffinity = nil

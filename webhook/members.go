@@ -45,6 +45,8 @@ const (
 	partPodSpec
 	partNodeName
 	partNodeSelector
+	partTolerations
+	partHostNetwork
 	partAffinity
 	partNodeAffinity
 	partRequiredAffinity
@@ -102,6 +104,8 @@ func daemonSetMembers(root part) []member {
 				{"spec", root + partPodSpec, []member{
 					{"nodeName", root + partNodeName, nil},
 					{"nodeSelector", root + partNodeSelector, nil},
+					{"tolerations", root + partTolerations, nil},
+					{"hostNetwork", root + partHostNetwork, nil},
 					{"affinity", root + partAffinity, []member{
 						{"nodeAffinity", root + partNodeAffinity, []member{
 							{"requiredDuringSchedulingIgnoredDuringExecution", root + partRequiredAffinity, []member{

@@ -60,7 +60,7 @@ func TestANamespaceYoungerThanTheCacheIsAskedForLive(t *testing.T) {
 func TestAPlacementThatNoNodeHasIsWarnedOf(t *testing.T) {
 	site := serve(t, newFacts(t, ownLabel), logr.Discard())
 	lost := replaceAll(tutorial, `"app":"example"`, `"app":"lost"`)
-	want := []string{"matches 0 of 3 nodes: label one with kubectl label nodes NODE app=lost"}
+	want := []string{"matches 0 of 3 nodes: no node has app=lost; 2 have app=example"}
 	if diff := cmp.Diff(want, site.ask(t, MutatePath, createReview(lost)).Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}

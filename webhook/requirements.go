@@ -11,7 +11,7 @@ type requirement struct {
 	values        []string
 }
 
-// nodeSelectorTerms and labelRequirements decode what the API server writes, and only that: of anything else, such as
+// nodeSelectorTerms, labelRequirements and tolerations decode what the API server writes, and only that: of anything else, such as
 // nulls, escaped keys or keys that are new to us, they say no, and the API server's own decoder, which is slow, has its say.
 
 func (s *scanner) nodeSelectorTerms(raw []byte) (terms []corev1.NodeSelectorTerm, plain bool) {
@@ -77,6 +77,30 @@ func (s *scanner) requirements() []requirement {
 		list = append(list, r)
 	}
 	return list
+}
+
+func (s *scanner) tolerations(raw []byte) (tolerations []corev1.Toleration, plain bool) {
+	s.reset(raw)
+	tolerations = []corev1.Toleration{}
+	for range s.elements {
+		var t corev1.Toleration
+		for key := range s.keys {
+			switch {
+			case string(key) == "key" && t.Key == "":
+				t.Key = s.plainString()
+			case string(key) == "operator" && t.Operator == "":
+				t.Operator = corev1.TolerationOperator(s.plainString())
+			case string(key) == "value" && t.Value == "":
+				t.Value = s.plainString()
+			case string(key) == "effect" && t.Effect == "":
+				t.Effect = corev1.TaintEffect(s.plainString())
+			default:
+				s.refuse()
+			}
+		}
+		tolerations = append(tolerations, t)
+	}
+	return tolerations, s.err == nil
 }
 
 // plainString consumes a string and returns a copy.

@@ -36,6 +36,7 @@ metadata: {name: trial}
 spec:
   mode: Audit
   nodeSelector: {pool: edge}
+  nodeChecks: {minMatchingNodes: 0}
 `
 
 func TestAPolicyInModeAuditOnlyLeavesAMarkInTheAuditLog(t *testing.T) {

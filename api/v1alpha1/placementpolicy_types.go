@@ -1,7 +1,9 @@
 package v1alpha1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // PlacementPolicy says on which nodes the DaemonSets that it selects run.
@@ -14,9 +16,14 @@ import (
 // +kubebuilder:resource:scope=Cluster,shortName=plp
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
+// +kubebuilder:printcolumn:name="DaemonSets",type=integer,JSONPath=`.status.daemonSets.matched`
+// +kubebuilder:printcolumn:name="Compliant",type=integer,JSONPath=`.status.daemonSets.compliant`
+// +kubebuilder:printcolumn:name="Nodes",type=integer,JSONPath=`.status.nodes.matched`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Conflicting",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Conflicting")].status`
+// +kubebuilder:printcolumn:name="Would-Change",type=integer,priority=1,JSONPath=`.status.daemonSets.wouldChange`
 type PlacementPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -42,7 +49,7 @@ type PlacementPolicyList struct {
 // PlacementPolicySpec says which DaemonSets a policy selects and which node
 // labels it requires of them.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.nodeSelector) && size(self.nodeSelector) > 0) || (has(self.nodeSelectorFrom) && size(self.nodeSelectorFrom) > 0)",message="the policy requires no node label: set nodeSelector or nodeSelectorFrom"
+// +kubebuilder:validation:XValidation:rule="(has(self.nodeSelector) && size(self.nodeSelector) > 0) || (has(self.nodeSelectorFrom) && size(self.nodeSelectorFrom) > 0) || (has(self.nodeRequirements) && size(self.nodeRequirements) > 0) || (has(self.tolerations) && size(self.tolerations) > 0)",message="the policy requires nothing: set nodeSelector, nodeSelectorFrom, nodeRequirements or tolerations"
 // +kubebuilder:validation:XValidation:rule="!has(self.nodeSelector) || self.nodeSelector.all(k, !format.qualifiedName().validate(k).hasValue())",fieldPath=".nodeSelector",message="a key is not a node label key: use [prefix/]name, such as example.com/pool"
 // +kubebuilder:validation:XValidation:rule="!has(self.nodeSelector) || self.nodeSelector.all(k, !format.labelValue().validate(self.nodeSelector[k]).hasValue())",fieldPath=".nodeSelector",message="a value is not a node label value: at most 63 letters, digits, '-', '_' and '.'"
 type PlacementPolicySpec struct {
@@ -58,6 +65,15 @@ type PlacementPolicySpec struct {
 	// +kubebuilder:default={}
 	MatchConstraints MatchConstraints `json:"matchConstraints,omitempty"`
 
+	// matchConditions are CEL expressions that all have to be true for the policy
+	// to apply, as in a webhook configuration. They see request (the
+	// AdmissionRequest), object, oldObject (null on creation) and namespaceObject.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	MatchConditions []MatchCondition `json:"matchConditions,omitempty"`
+
 	// nodeSelector is node labels that the policy requires, literally.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
@@ -70,12 +86,51 @@ type PlacementPolicySpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	NodeSelectorFrom []NodeSelectorSource `json:"nodeSelectorFrom,omitempty"`
 
+	// nodeRequirements is expressions of required node affinity. They are added to
+	// every nodeSelectorTerm of the pod template, since terms are ORed.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(r, !format.qualifiedName().validate(r.key).hasValue())",message="a key is not a node label key: use [prefix/]name, such as example.com/pool"
+	// +kubebuilder:validation:XValidation:rule="self.all(r, r.operator in ['In', 'NotIn'] ? has(r.values) && size(r.values) > 0 : true)",message="the operators In and NotIn need values"
+	// +kubebuilder:validation:XValidation:rule="self.all(r, r.operator in ['Exists', 'DoesNotExist'] ? !has(r.values) || size(r.values) == 0 : true)",message="the operators Exists and DoesNotExist take no values"
+	// +kubebuilder:validation:XValidation:rule="self.all(r, r.operator in ['Gt', 'Lt'] ? has(r.values) && size(r.values) == 1 && r.values[0].matches('^-?[0-9]+$') : true)",message="the operators Gt and Lt need one value, an integer"
+	NodeRequirements []NodeRequirement `json:"nodeRequirements,omitempty"`
+
+	// tolerations are appended to the pod template where it does not tolerate the
+	// same already. They are the one thing that can put a DaemonSet on more nodes.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
 	// conflictPolicy says what to do with a DaemonSet whose own nodeSelector has
 	// another value for a required key: Reject it, keep the existing value
 	// (PreferExisting), or overwrite it (PreferPolicy).
 	// +optional
 	// +kubebuilder:default=Reject
 	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
+
+	// updatePolicy says which updates of a DaemonSet bring it into line:
+	// OnTemplateChange those that change its pod template, and so roll its pods
+	// anyway; Always every one, so that annotating a DaemonSet may roll its pods;
+	// CreateOnly none.
+	// +optional
+	// +kubebuilder:default=OnTemplateChange
+	UpdatePolicy UpdatePolicy `json:"updatePolicy,omitempty"`
+
+	// failurePolicy says what happens when berth cannot tell what the policy
+	// requires, as when a matchCondition fails or an annotation that it reads is no
+	// node selector: Fail denies the request, Ignore leaves the policy out and warns.
+	// +optional
+	// +kubebuilder:default=Fail
+	FailurePolicy FailurePolicy `json:"failurePolicy,omitempty"`
+
+	// nodeChecks looks at the nodes that a DaemonSet would run on, by the DaemonSet
+	// controller's own predicate.
+	// +optional
+	// +kubebuilder:default={}
+	NodeChecks NodeChecks `json:"nodeChecks,omitempty"`
 
 	// validationActions says what happens to a DaemonSet that breaks the policy:
 	// Deny the request, Warn the user, or Audit (an annotation in the API
@@ -121,49 +176,97 @@ type MatchConstraints struct {
 	ObjectSelector *metav1.LabelSelector `json:"objectSelector,omitempty"`
 }
 
-// NodeSelectorSource is one place from which required node labels come.
-//
-// +union
-// +kubebuilder:validation:XValidation:rule="has(self.workloadSelector) ? self.type == 'WorkloadSelector' : true",message="workloadSelector goes with type WorkloadSelector only"
-type NodeSelectorSource struct {
-	// type is the kind of source.
-	// +unionDiscriminator
+// MatchCondition is one condition of a policy.
+type MatchCondition struct {
+	// name identifies the condition in messages.
 	// +required
-	Type NodeSelectorSourceType `json:"type"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	Name string `json:"name"`
 
-	// workloadSelector refines the type WorkloadSelector.
-	// +optional
-	WorkloadSelector *WorkloadSelectorSource `json:"workloadSelector,omitempty"`
+	// expression is CEL, with the libraries of the API server, and yields a bool.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Expression string `json:"expression"`
 }
 
-// NodeSelectorSourceType is the kind of a NodeSelectorSource.
+// NodeRequirement is a corev1.NodeSelectorRequirement with limits, so that the
+// API server can check it at admission.
+type NodeRequirement struct {
+	// key is the node label's key.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	Key string `json:"key"`
+
+	// operator is how the label's value relates to values.
+	// +required
+	// +kubebuilder:validation:Enum=In;NotIn;Exists;DoesNotExist;Gt;Lt
+	Operator corev1.NodeSelectorOperator `json:"operator"`
+
+	// values is what In and NotIn compare with, or the one integer of Gt and Lt.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
+	Values []string `json:"values,omitempty"`
+}
+
+// NodeChecks is limits on the nodes that a DaemonSet runs on. A change beyond
+// them can be let through, once, with the annotation berth.dev/acknowledge.
+type NodeChecks struct {
+	// minMatchingNodes is how many nodes a DaemonSet has to run on at the least: a
+	// number, or a percentage of all nodes. 0 allows a pool that scales from zero
+	// without a warning.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^([0-9]|[1-9][0-9]|100)%$')",message="must be a number of nodes, or a percentage such as 10%"
+	MinMatchingNodes *intstr.IntOrString `json:"minMatchingNodes,omitempty"`
+
+	// maxNodesLost is off how many of its nodes one update may take a DaemonSet: a
+	// number, or a percentage of the nodes that it runs on. Its pods there are
+	// deleted at once: the rollout's maxUnavailable does not count for them.
+	// +optional
+	// +kubebuilder:default="10%"
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^([0-9]|[1-9][0-9]|100)%$')",message="must be a number of nodes, or a percentage such as 10%"
+	MaxNodesLost *intstr.IntOrString `json:"maxNodesLost,omitempty"`
+
+	// validationActions says what happens beyond the limits: Deny, Warn, or Audit.
+	// Deny and Warn exclude each other.
+	// +optional
+	// +listType=set
+	// +kubebuilder:default={Warn}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:XValidation:rule="!('Deny' in self && 'Warn' in self)",message="Deny and Warn exclude each other: a denial says all that a warning would"
+	ValidationActions []ValidationAction `json:"validationActions,omitempty"`
+}
+
+// UpdatePolicy says which updates of a DaemonSet bring it into line.
 //
-// +kubebuilder:validation:Enum=WorkloadSelector
-type NodeSelectorSourceType string
+// +kubebuilder:validation:Enum=OnTemplateChange;Always;CreateOnly
+type UpdatePolicy string
 
-// NodeSelectorFromWorkloadSelector takes the DaemonSet's own spec.selector:
-// matchLabels become the nodeSelector, matchExpressions required node affinity.
-const NodeSelectorFromWorkloadSelector NodeSelectorSourceType = "WorkloadSelector"
+// The update policies.
+const (
+	UpdateOnTemplateChange UpdatePolicy = "OnTemplateChange"
+	UpdateAlways           UpdatePolicy = "Always"
+	UpdateCreateOnly       UpdatePolicy = "CreateOnly"
+)
 
-// WorkloadSelectorSource says which keys of spec.selector count.
-type WorkloadSelectorSource struct {
-	// keyPrefixes limits the source to keys that begin with one of these.
-	// Empty means every key.
-	// +optional
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=317
-	KeyPrefixes []string `json:"keyPrefixes,omitempty"`
+// FailurePolicy says what happens when berth cannot tell what a policy requires.
+//
+// +kubebuilder:validation:Enum=Fail;Ignore
+type FailurePolicy string
 
-	// exceptKeys leaves these keys out.
-	// +optional
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=64
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=317
-	ExceptKeys []string `json:"exceptKeys,omitempty"`
-}
+// The failure policies.
+const (
+	Fail   FailurePolicy = "Fail"
+	Ignore FailurePolicy = "Ignore"
+)
 
 // ConflictPolicy says what happens when a DaemonSet's own nodeSelector has
 // another value for a key that a policy requires.
@@ -189,21 +292,3 @@ const (
 	Warn  ValidationAction = "Warn"
 	Audit ValidationAction = "Audit"
 )
-
-// PlacementPolicyStatus is what berth makes of a policy.
-type PlacementPolicyStatus struct {
-	// observedGeneration is the metadata.generation that the status speaks of.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-
-	// conditions: Ready is True when berth enforces this generation of the
-	// policy, False when it cannot, with the reason.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
-}
-
-// ConditionReady is the type of the condition that says whether berth enforces
-// the policy.
-const ConditionReady = "Ready"

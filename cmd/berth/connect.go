@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -46,10 +48,13 @@ func restConfig(kubeconfig string) (*rest.Config, error) {
 	return config, nil
 }
 
-// newScheme knows the one kind that berth reads whole. Of all others it reads
-// the metadata.
+// newScheme knows the kinds of which berth reads more than the metadata.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
+	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Node{}, &corev1.NodeList{})
+	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
+	scheme.AddKnownTypes(appsv1.SchemeGroupVersion, &appsv1.DaemonSet{}, &appsv1.DaemonSetList{})
+	metav1.AddToGroupVersion(scheme, appsv1.SchemeGroupVersion)
 	return scheme, v1alpha1.AddToScheme(scheme)
 }
 
@@ -60,6 +65,7 @@ func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	mapper.Add(v1alpha1.GroupVersion.WithKind("PlacementPolicy"), meta.RESTScopeRoot)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
+	mapper.Add(appsv1.SchemeGroupVersion.WithKind("DaemonSet"), meta.RESTScopeNamespace)
 	return mapper, nil
 }
 

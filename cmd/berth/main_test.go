@@ -43,10 +43,10 @@ func TestHelpHasExamplesAndEveryFlagInItsGroup(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Examples:\n", "Usage:\n  berth serve [flags]\n",
-		"\nCluster:\n", "\nServing:\n", "\nProbes, metrics and logs:\n", "\nLeader election:\n",
+		"\nCluster:\n", "\nServing:\n", "\nProbes, metrics and logs:\n", "\nLeader election:\n", "\nAudit:\n",
 		"--kubeconfig", "--webhook-bind-address", "--tls-cert-file", "--tls-private-key-file", "--tls-min-version",
 		"--health-probe-bind-address", "--metrics-bind-address", "--log-format", "--log-level",
-		"--leader-elect ", "--leader-election-namespace",
+		"--leader-elect ", "--leader-election-namespace", "--excluded-namespaces", "--excluded-priority-classes",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the help has no %q:\n%s", want, got)

@@ -8,11 +8,15 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"berth.dev/berth/audit"
 	"berth.dev/berth/certs"
 	"berth.dev/berth/cluster"
 	"berth.dev/berth/webhook"
@@ -38,6 +42,8 @@ type serveOptions struct {
 
 	leaderElect          bool
 	leaderElectNamespace string
+
+	excluded audit.Excluded
 
 	logFormat, logLevel choice
 }
@@ -88,10 +94,16 @@ func (o *serveOptions) flagGroups() []flagGroup {
 	observing.flags.Var(&o.logLevel, "log-level", "`level` of the log: debug, info or error")
 
 	election := newFlagGroup("Leader election")
-	election.flags.BoolVar(&o.leaderElect, "leader-elect", true, "let one replica alone write the status of policies; all replicas answer requests")
+	election.flags.BoolVar(&o.leaderElect, "leader-elect", true, "let one replica alone audit and write the status of policies; all replicas answer requests")
 	election.flags.StringVar(&o.leaderElectNamespace, "leader-election-namespace", "", "`namespace` of the Lease (default: the Pod's own)")
 
-	return []flagGroup{connection, serving, observing, election}
+	auditing := newFlagGroup("Audit")
+	auditing.flags.StringSliceVar(&o.excluded.Namespaces, "excluded-namespaces",
+		[]string{"kube-system", "kube-public", "kube-node-lease", "berth-system"}, "`namespaces` that the webhook configurations exclude: no policy applies there")
+	auditing.flags.StringSliceVar(&o.excluded.PriorityClasses, "excluded-priority-classes",
+		[]string{"system-node-critical", "system-cluster-critical"}, "priority `classes` that the webhook configurations exclude")
+
+	return []flagGroup{connection, serving, observing, election, auditing}
 }
 
 // serve runs the server until the context ends.
@@ -124,7 +136,7 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	hooks.Register(mutatePath, webhook.NewMutator(facts, logger))
 	hooks.Register(validatePath, webhook.NewValidator(facts, logger))
 
-	if err := addStatusController(mgr, o); err != nil {
+	if err := addAudit(mgr, facts, o); err != nil {
 		return err
 	}
 	if err := addFacts(mgr, facts, source); err != nil {
@@ -152,7 +164,7 @@ func newManager(config *rest.Config, o *serveOptions, server *webhook.Server) (m
 	mgr, err := manager.New(config, manager.Options{
 		Scheme:                 scheme,
 		MapperProvider:         newMapper,
-		Cache:                  cluster.CacheOptions(),
+		Cache:                  cacheOptions(),
 		WebhookServer:          server,
 		HealthProbeBindAddress: o.healthAddress,
 		Metrics:                metricsserver.Options{BindAddress: o.metricsAddress},
@@ -161,6 +173,12 @@ func newManager(config *rest.Config, o *serveOptions, server *webhook.Server) (m
 		return nil, fmt.Errorf("prepare the server: %w", err)
 	}
 	return mgr, nil
+}
+
+func cacheOptions() cache.Options {
+	options := cluster.CacheOptions()
+	options.ByObject[&appsv1.DaemonSet{}] = audit.CacheDaemonSets()
+	return options
 }
 
 // addFacts gives the manager what runs beside the webhook server.
@@ -179,18 +197,28 @@ func addFacts(mgr manager.Manager, facts *cluster.Facts, source *certs.FileSourc
 	return nil
 }
 
-func addStatusController(mgr manager.Manager, o *serveOptions) error {
-	election := cluster.NoElection()
+// addAudit gives the manager what reports on the cluster, on the leader.
+func addAudit(mgr manager.Manager, facts *cluster.Facts, o *serveOptions) error {
+	election := audit.NoElection()
 	if o.leaderElect {
 		var err error
-		if election, err = cluster.NewElection(mgr, o.leaderElectNamespace); err != nil {
+		if election, err = audit.NewElection(mgr, o.leaderElectNamespace); err != nil {
 			return fmt.Errorf("%w\nSay with --leader-election-namespace where the Lease is, or use --leader-elect=false", err)
 		}
 	}
-	if err := mgr.Add(election); err != nil {
-		return fmt.Errorf("prepare the leader election: %w", err)
+	auditor := audit.New(audit.Options{
+		Facts: facts, Election: election,
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("berth"),
+		Metrics:  metrics.Registry,
+		Excluded: o.excluded,
+		Log:      mgr.GetLogger().WithName("audit"),
+	})
+	for _, runnable := range []manager.Runnable{election, auditor} {
+		if err := mgr.Add(runnable); err != nil {
+			return fmt.Errorf("prepare the audit: %w", err)
+		}
 	}
-	if err := cluster.NewStatusController(mgr.GetClient(), election).SetupWithManager(mgr); err != nil {
+	if err := audit.NewStatusController(mgr.GetClient(), auditor).SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("prepare the status controller: %w", err)
 	}
 	return nil

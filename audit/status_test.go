@@ -1,4 +1,4 @@
-package cluster_test
+package audit_test
 
 import (
 	"testing"
@@ -11,6 +11,43 @@ import (
 
 	"berth.dev/berth/api/v1alpha1"
 )
+
+// newPolicy requires pool=blue of DaemonSets in namespaces with the team's label.
+func newPolicy(name, team string) *v1alpha1.PlacementPolicy {
+	policy := &v1alpha1.PlacementPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	policy.Spec.NodeSelector = map[string]v1alpha1.NodeLabelValue{"pool": "blue"}
+	policy.Spec.MatchConstraints.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"team": team}}
+	return policy
+}
+
+// invalid is a selector that the API server stores, though no one can match it.
+func invalid() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: "Nearby"}}}
+}
+
+var enforced = metav1.Condition{
+	Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Compiled", Message: "berth enforces this policy", ObservedGeneration: 1,
+}
+
+var noConflict = metav1.Condition{
+	Type: v1alpha1.ConditionConflicting, Status: metav1.ConditionFalse, Reason: "NoConflict", Message: "no other policy requires another value of a node label",
+}
+
+// eventuallyStatus waits until a policy has this status.
+func eventuallyStatus(t *testing.T, c client.Client, policy *v1alpha1.PlacementPolicy, want v1alpha1.PlacementPolicyStatus) {
+	t.Helper()
+	diff := ""
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(policy), policy); err != nil {
+			t.Fatal(err)
+		}
+		diff = cmp.Diff(want, policy.Status, cmpopts.IgnoreFields(metav1.Condition{}, "LastTransitionTime"))
+		if diff == "" {
+			return
+		}
+	}
+	t.Fatalf("status of policy %s (-want +got):\n%s", policy.Name, diff)
+}
 
 // statusOf reads the status that speaks of the policy's newest generation, once
 // it is there.
@@ -60,12 +97,14 @@ func TestAPolicySaysInItsStatusWhetherItIsInForce(t *testing.T) {
 	}
 	for _, step := range steps {
 		change(t, c, policy, step.edit)
-		got := statusOf(t, c, policy)
 		step.want.Type = v1alpha1.ConditionReady
-		want := v1alpha1.PlacementPolicyStatus{ObservedGeneration: step.want.ObservedGeneration, Conditions: []metav1.Condition{step.want}}
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(metav1.Condition{}, "LastTransitionTime")); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", step.name, diff)
+		want := v1alpha1.PlacementPolicyStatus{
+			ObservedGeneration: step.want.ObservedGeneration,
+			Conditions:         []metav1.Condition{step.want, noConflict},
+			DaemonSets:         &v1alpha1.DaemonSetCounts{},
+			Nodes:              &v1alpha1.NodeCounts{},
 		}
+		eventuallyStatus(t, c, policy, want)
 	}
 }
 
@@ -76,7 +115,6 @@ func TestOneReplicaWritesAndTheNextTakesOver(t *testing.T) {
 	policy := newPolicy("takeover", "takeover")
 	create(t, c, policy)
 	statusOf(t, c, policy)
-	quiet := policy.ResourceVersion
 
 	second := startReplica(t)
 	if second.election.Leads() {
@@ -92,20 +130,29 @@ func TestOneReplicaWritesAndTheNextTakesOver(t *testing.T) {
 		t.Errorf("the second replica waited %s: the first did not let go of the lease", took)
 	}
 
-	// The new leader has looked at all policies when it has written this one.
 	change(t, c, policy, func() { policy.Spec.Mode = v1alpha1.ModeAudit })
-	edited := policy.ResourceVersion
-	statusOf(t, c, policy)
-	if edited == quiet || policy.ResourceVersion == edited {
-		t.Errorf("resource versions %s, %s, %s: the status was not written anew", quiet, edited, policy.ResourceVersion)
+	audited := enforced
+	audited.Message, audited.ObservedGeneration = "berth reports what this policy would do and changes nothing", 2
+	want := v1alpha1.PlacementPolicyStatus{
+		ObservedGeneration: 2, Conditions: []metav1.Condition{audited, noConflict},
+		DaemonSets: &v1alpha1.DaemonSetCounts{}, Nodes: &v1alpha1.NodeCounts{},
 	}
-	written := policy.ResourceVersion
+	eventuallyStatus(t, c, policy, want)
+	if first.writes.status.Load() == 0 || second.writes.status.Load() == 0 {
+		t.Errorf("the first replica wrote %s, the second %s", first.writes, second.writes)
+	}
 	second.stop()
+
+	// The third has looked at all policies when it has written the other.
 	third := startReplica(t)
 	eventually(t, "the third replica leads", third.election.Leads)
+	written := policy.ResourceVersion
 	other := newPolicy("takeover-2", "takeover")
 	create(t, c, other)
-	statusOf(t, c, other)
+	eventually(t, "the third replica has audited", func() bool {
+		statusOf(t, c, other)
+		return other.Status.DaemonSets != nil
+	})
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(policy), policy); err != nil {
 		t.Fatal(err)
 	}

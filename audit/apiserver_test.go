@@ -1,0 +1,227 @@
+package audit_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/audit"
+	"berth.dev/berth/cluster"
+)
+
+// apiServer is a real one, which the tests of this package share: each uses
+// names of its own.
+var apiServer = struct {
+	environment envtest.Environment
+	start       func() (*rest.Config, error)
+}{}
+
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	apiServer.start = sync.OnceValues(func() (*rest.Config, error) {
+		assets, err := controlPlane()
+		if err != nil {
+			return nil, err
+		}
+		apiServer.environment = envtest.Environment{
+			BinaryAssetsDirectory: assets,
+			CRDDirectoryPaths:     []string{"../deploy/chart/crds"},
+			ErrorIfCRDPathMissing: true,
+		}
+		return apiServer.environment.Start()
+	})
+	m.Run()
+	if err := apiServer.environment.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop the API server:", err)
+	}
+}
+
+// controlPlane is the folder of etcd and kube-apiserver, which are built when
+// they are not there.
+func controlPlane() (string, error) {
+	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
+		return assets, nil
+	}
+	build := exec.Command("go", "run", ".")
+	build.Dir = "../e2e/controlplane"
+	build.Stderr = os.Stderr
+	folder, err := build.Output()
+	return strings.TrimSpace(string(folder)), err
+}
+
+// replica is one berth, but for the webhook server.
+type replica struct {
+	election *audit.Election
+	metrics  *prometheus.Registry
+	writes   *writes
+	stop     func()
+}
+
+// writes counts the requests of a replica that change something, but for those
+// of the leader election.
+type writes struct{ status, events, other atomic.Int32 }
+
+func (w *writes) String() string {
+	return fmt.Sprintf("status=%d events=%d other=%d", w.status.Load(), w.events.Load(), w.other.Load())
+}
+
+func (w *writes) counting(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		switch path := r.URL.Path; {
+		case r.Method == http.MethodGet, strings.Contains(path, "/leases"), strings.HasPrefix(path, "/api/v1/namespaces/default/events"):
+		case strings.HasSuffix(path, "/status"):
+			w.status.Add(1)
+		case strings.HasSuffix(path, "/events"), strings.Contains(path, "/events/"):
+			w.events.Add(1)
+		default:
+			w.other.Add(1)
+		}
+		return next.RoundTrip(r)
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func restConfig(t *testing.T) *rest.Config {
+	t.Helper()
+	shared, err := apiServer.start()
+	if err != nil {
+		t.Fatalf("no API server to test with, 'make unit' builds one: %v", err)
+	}
+	return shared
+}
+
+// admin is a client that may do everything and caches nothing.
+func admin(t *testing.T) client.Client {
+	t.Helper()
+	c, err := client.New(restConfig(t), client.Options{Scheme: testScheme(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func testScheme(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, eventsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return scheme
+}
+
+// startReplica runs what berth serve runs, but for the webhook server, until the
+// test ends or stop is called.
+func startReplica(t *testing.T) *replica {
+	t.Helper()
+	r := &replica{metrics: prometheus.NewPedanticRegistry(), writes: &writes{}}
+	config := rest.CopyConfig(restConfig(t))
+	config.Wrap(r.writes.counting)
+	caches := cluster.CacheOptions()
+	caches.ByObject[&appsv1.DaemonSet{}] = audit.CacheDaemonSets()
+	skipNameValidation := true
+	mgr, err := manager.New(config, manager.Options{
+		Scheme:     testScheme(t),
+		Cache:      caches,
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: ctrlconfig.Controller{SkipNameValidation: &skipNameValidation},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := cluster.NewFacts(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())
+	if r.election, err = audit.NewElection(mgr, metav1.NamespaceDefault); err != nil {
+		t.Fatal(err)
+	}
+	auditor := audit.New(audit.Options{
+		Facts: facts, Election: r.election,
+		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("berth"),
+		Metrics:  r.metrics,
+		Excluded: audit.Excluded{Namespaces: []string{metav1.NamespaceSystem}, PriorityClasses: []string{"system-node-critical"}},
+		Log:      logr.Discard(),
+	})
+	if err := audit.NewStatusController(mgr.GetClient(), auditor).SetupWithManager(mgr); err != nil {
+		t.Fatal(err)
+	}
+	for _, runnable := range []manager.Runnable{facts, r.election, auditor} {
+		if err := mgr.Add(runnable); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the replica ended with: %v", err)
+		}
+	})
+	t.Cleanup(r.stop)
+	eventually(t, "the facts are ready", func() bool { return facts.Ready(&http.Request{}) == nil })
+	return r
+}
+
+// eventually waits for what the API server's events bring about.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if is() {
+			return
+		}
+	}
+	t.Fatalf("not within 20 s: %s", what)
+}
+
+// create makes an object, which is deleted when the test ends.
+func create(t *testing.T, c client.Client, object client.Object) {
+	t.Helper()
+	if err := c.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.IgnoreNotFound(c.Delete(context.Background(), object)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// change updates an object, whatever else happens to it meanwhile.
+func change(t *testing.T, c client.Client, object client.Object, edit func()) {
+	t.Helper()
+	before, ok := object.DeepCopyObject().(client.Object)
+	if !ok {
+		t.Fatalf("%T is no object", object)
+	}
+	edit()
+	if err := c.Patch(t.Context(), object, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+}

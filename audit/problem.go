@@ -1,0 +1,92 @@
+package audit
+
+import (
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/placement"
+)
+
+// The reason and the action of an Event on a DaemonSet that stops complying.
+const (
+	reasonViolation = "PlacementViolation"
+	actionAudit     = "Audit"
+)
+
+// maxNote is the length in bytes of an Event's note that the API server takes
+// (k8s.io/kubernetes pkg/apis/core/validation NoteLengthLimit).
+const maxNote = 1024
+
+// problem is why a DaemonSet does not comply with the policies in mode Enforce.
+type problem struct {
+	daemonSet *appsv1.DaemonSet
+	// policy is the first that it does not comply with.
+	policy string
+	// note names the field, and the cure.
+	note string
+}
+
+// newProblem takes what the Event says from the findings; nil is nothing. It
+// passes over policies in mode Audit, whose admin wants to look before anybody
+// is troubled, and over those that leave alone what exists (CreateOnly).
+func newProblem(ds *appsv1.DaemonSet, findings []placement.Finding) *problem {
+	var found *problem
+	more := 0
+	for _, f := range findings {
+		if f.Mode == v1alpha1.ModeAudit {
+			continue
+		}
+		var notes []string
+		for _, v := range f.Violations {
+			notes = append(notes, v.Error())
+		}
+		if f.Patched {
+			for _, w := range f.Wanted {
+				notes = append(notes, fmt.Sprintf("%s: %s: berth adds it when the pod template changes next; to have it now: kubectl rollout restart daemonset -n %s %s",
+					w.Field, w.Detail, ds.Namespace, ds.Name))
+			}
+		}
+		switch {
+		case len(notes) == 0:
+			continue
+		case found == nil:
+			found = &problem{daemonSet: ds, policy: f.Policy, note: notes[0]}
+			notes = notes[1:]
+		}
+		more += len(notes)
+	}
+	if found != nil {
+		found.note = limit(found.note, more)
+	}
+	return found
+}
+
+// limit cuts a note to what an Event takes, and says how many more there are.
+func limit(note string, more int) string {
+	rest := ""
+	if more > 0 {
+		rest = fmt.Sprintf(" (and %d more)", more)
+	}
+	if room := maxNote - len(rest); len(note) > room {
+		note = strings.ToValidUTF8(note[:room-len("...")], "") + "..."
+	}
+	return note + rest
+}
+
+// regarding names the DaemonSet for an Event: the one in memory has no kind.
+func (p *problem) regarding() *corev1.ObjectReference {
+	return &corev1.ObjectReference{
+		APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "DaemonSet",
+		Namespace: p.daemonSet.Namespace, Name: p.daemonSet.Name,
+		UID: p.daemonSet.UID, ResourceVersion: p.daemonSet.ResourceVersion,
+	}
+}
+
+// related names the policy for an Event.
+func (p *problem) related() *corev1.ObjectReference {
+	return &corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "PlacementPolicy", Name: p.policy}
+}

@@ -1,0 +1,159 @@
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/cluster"
+	"berth.dev/berth/placement"
+)
+
+// report is what an audit says to the world. It is immutable.
+type report struct {
+	// policies has each policy that is in force, by name.
+	policies map[string]policyReport
+	// daemonSets has those in the scope of a policy, sorted, as far as there is
+	// room for them in the metrics; omitted is the number of the rest.
+	daemonSets []daemonSetReport
+	omitted    int
+}
+
+// policyReport is what a policy's status says of the cluster.
+type policyReport struct {
+	daemonSets v1alpha1.DaemonSetCounts
+	nodes      v1alpha1.NodeCounts
+	// conflict is empty when no other policy contradicts this one.
+	conflict string
+}
+
+// daemonSetReport is the nodes of a DaemonSet, by what keeps its pods off them.
+type daemonSetReport struct {
+	namespace, name                     string
+	running, excluded, blocked, missing int
+}
+
+// changedSince returns the names of the policies of which the report says
+// something else than an earlier one, sorted.
+func (r *report) changedSince(earlier *report) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(r.policies)) {
+		if earlier != nil {
+			if before, ok := earlier.policies[name]; ok && before == r.policies[name] {
+				continue
+			}
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// report sums up the state.
+func (s *state) report() *report {
+	tallies := map[string]*tally{}
+	for _, name := range s.snapshot.Policies().Names() {
+		tallies[name] = &tally{}
+	}
+	for _, name := range slices.Sorted(s.snapshot.Namespaces()) {
+		if slices.Contains(s.excluded.Namespaces, name) {
+			continue
+		}
+		policies, _ := s.snapshot.PoliciesFor(name)
+		addConflicts(tallies, policies.Conflicts(), "for every DaemonSet of namespace "+name)
+	}
+	next := &report{policies: make(map[string]policyReport, len(tallies))}
+	for _, key := range slices.SortedFunc(maps.Keys(s.entries), compareKeys) {
+		found := s.entries[key]
+		for _, m := range found.marks {
+			tallies[m.policy].add(m, found.place.nodes)
+		}
+		addConflicts(tallies, found.conflicts, "for DaemonSet "+key.String())
+		switch {
+		case found.place == nil:
+		case len(next.daemonSets) == maxDaemonSets:
+			next.omitted++
+		default:
+			next.daemonSets = append(next.daemonSets, newDaemonSetReport(found.daemonSet, found.place.survey))
+		}
+	}
+	total := s.places.at(&corev1.PodSpec{}).survey.Total
+	for name, t := range tallies {
+		next.policies[name] = policyReport{
+			daemonSets: t.daemonSets,
+			nodes:      v1alpha1.NodeCounts{Matched: int32(t.nodes.Len()), Total: int32(total)}, //nolint:gosec // there are not 2 billion nodes
+			conflict:   t.conflict(),
+		}
+	}
+	return next
+}
+
+func compareKeys(a, b types.NamespacedName) int {
+	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+}
+
+// newDaemonSetReport tells the nodes apart. The counters are the DaemonSet
+// controller's, and may be of a moment ago: no state can be more than there is.
+func newDaemonSetReport(ds *appsv1.DaemonSet, survey placement.Survey) daemonSetReport {
+	return daemonSetReport{
+		namespace: ds.Namespace, name: ds.Name,
+		running:  min(int(ds.Status.NumberReady), survey.Eligible),
+		excluded: survey.Total - survey.Eligible - survey.Blocked,
+		blocked:  survey.Blocked,
+		missing:  max(0, survey.Eligible-int(ds.Status.CurrentNumberScheduled)),
+	}
+}
+
+// tally is a policy's report in the making.
+type tally struct {
+	daemonSets v1alpha1.DaemonSetCounts
+	nodes      cluster.Places
+	// conflicts are descriptions, in the order of what they are for, each with the
+	// first that it is for.
+	conflicts []string
+	described map[string]bool
+}
+
+func (t *tally) add(m mark, nodes cluster.Places) {
+	t.daemonSets.Matched++
+	if m.complies {
+		t.daemonSets.Compliant++
+	}
+	if m.patched {
+		t.daemonSets.WouldChange++
+	}
+	t.nodes.Add(nodes)
+}
+
+func addConflicts(tallies map[string]*tally, conflicts []placement.Conflict, where string) {
+	for _, c := range conflicts {
+		for _, wish := range c.Wishes {
+			t, description := tallies[wish.Policy], c.Describe(wish.Policy)
+			if t.described[description] {
+				continue
+			}
+			if t.described == nil {
+				t.described = map[string]bool{}
+			}
+			t.described[description] = true
+			t.conflicts = append(t.conflicts, description+", "+where)
+		}
+	}
+}
+
+// maxConflicts is how many conflicts a policy's status describes.
+const maxConflicts = 3
+
+func (t *tally) conflict() string {
+	described := t.conflicts
+	if more := len(described) - maxConflicts; more > 0 {
+		described = append(slices.Clone(described[:maxConflicts]), fmt.Sprintf("and %d more conflicts", more))
+	}
+	return strings.Join(described, "; ")
+}

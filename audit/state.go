@@ -1,0 +1,171 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"berth.dev/berth/cluster"
+	"berth.dev/berth/placement"
+)
+
+// state is what an audit found.
+type state struct {
+	excluded Excluded
+	live     client.Reader
+	log      logr.Logger
+
+	snapshot *cluster.Snapshot
+	places   places
+	entries  map[types.NamespacedName]*entry
+	// unread says that an entry is, so that the next audit has to try again.
+	unread bool
+	// untold is the DaemonSets of whose problem no Event tells yet.
+	untold map[types.NamespacedName]bool
+}
+
+// entry is what the audit found in one DaemonSet.
+type entry struct {
+	daemonSet *appsv1.DaemonSet
+	place     *place
+	marks     []mark
+	conflicts []placement.Conflict
+	// problem is why it does not comply with a policy in mode Enforce; nil: it does.
+	problem *problem
+	answers answers
+	// unread says that policies with matchConditions could not be asked.
+	unread bool
+}
+
+// mark is what a policy's counts need to know of a finding.
+type mark struct {
+	policy            string
+	complies, patched bool
+}
+
+// place is where the pods of a template run. Many DaemonSets share one.
+type place struct {
+	survey placement.Survey
+	nodes  cluster.Places
+}
+
+// places is placement.Nodes with a memory, for as long as the nodes stay.
+type places struct {
+	snapshot *cluster.Snapshot
+	known    map[string]*place
+}
+
+// maxPlaces is when the memory is emptied: DaemonSets come and go in a cluster
+// of which no node changes, too.
+const maxPlaces = 4096
+
+// Survey implements placement.Nodes for the audit, which has no earlier template.
+func (p *places) Survey(_, pod *corev1.PodSpec) placement.Survey { return p.at(pod).survey }
+
+func (p *places) at(pod *corev1.PodSpec) *place {
+	read := corev1.PodSpec{
+		NodeName: pod.NodeName, HostNetwork: pod.HostNetwork, NodeSelector: pod.NodeSelector,
+		Affinity: pod.Affinity, Tolerations: pod.Tolerations,
+	}
+	encoded, _ := json.Marshal(read) // Strings, numbers and booleans: cannot fail.
+	key := string(encoded)
+	if known := p.known[key]; known != nil {
+		return known
+	}
+	if len(p.known) >= maxPlaces {
+		clear(p.known)
+	}
+	found := &place{survey: p.snapshot.Nodes().Survey(nil, pod), nodes: p.snapshot.Places(pod)}
+	p.known[key] = found
+	return found
+}
+
+// update decides again what the changes may have changed.
+func (s *state) update(ctx context.Context, snapshot *cluster.Snapshot, changed map[types.NamespacedName]*appsv1.DaemonSet) {
+	everything := snapshot != s.snapshot
+	if s.snapshot == nil || snapshot.Nodes() != s.snapshot.Nodes() {
+		s.places = places{snapshot: snapshot, known: map[string]*place{}}
+	}
+	s.snapshot, s.unread = snapshot, false
+	before := s.entries
+	s.entries = make(map[types.NamespacedName]*entry, len(before)+len(changed))
+	for key, last := range before {
+		if _, isChanged := changed[key]; !isChanged {
+			s.entries[key] = s.again(ctx, last, last.daemonSet, everything)
+		}
+	}
+	for key, ds := range changed {
+		if ds != nil {
+			s.entries[key] = s.again(ctx, before[key], ds, everything)
+		}
+	}
+	untold := map[types.NamespacedName]bool{}
+	for key, found := range s.entries {
+		s.unread = s.unread || found.unread
+		if found.problem != nil && (s.untold[key] || before[key].stopsComplying(found.daemonSet)) {
+			untold[key] = true
+		}
+	}
+	s.untold = untold
+}
+
+// tell returns problems of which to tell, the first by namespace and name, and
+// leaves the rest for later.
+func (s *state) tell(most int) []*problem {
+	var problems []*problem
+	for _, key := range slices.SortedFunc(maps.Keys(s.untold), compareKeys) {
+		if len(problems) == most {
+			break
+		}
+		problems = append(problems, s.entries[key].problem)
+		delete(s.untold, key)
+	}
+	return problems
+}
+
+// again returns what is found in a DaemonSet now, of which last (nil: nothing)
+// was found before. It decides only where that may be something else.
+func (s *state) again(ctx context.Context, last *entry, ds *appsv1.DaemonSet, everything bool) *entry {
+	if last == nil || everything || last.unread || !decidedAlike(last.daemonSet, ds) {
+		return s.review(ctx, ds, last)
+	}
+	counted := *last
+	counted.daemonSet = ds
+	return &counted
+}
+
+// stopsComplying says whether a problem of the DaemonSet is news.
+func (e *entry) stopsComplying(ds *appsv1.DaemonSet) bool {
+	return e == nil || e.problem == nil || e.daemonSet.UID != ds.UID
+}
+
+// review decides on one DaemonSet, of which last is what was found before.
+func (s *state) review(ctx context.Context, ds *appsv1.DaemonSet, last *entry) *entry {
+	found := &entry{daemonSet: ds}
+	policies, known := s.snapshot.PoliciesFor(ds.Namespace)
+	if !known || policies.Len() == 0 || s.excluded.has(ds) {
+		return found
+	}
+	if policies.Conditional() {
+		policies = s.ask(ctx, policies, found, last)
+	}
+	review := policies.Review(placement.Input{DaemonSet: ds, Nodes: &s.places})
+	if len(review.Findings) == 0 {
+		return found
+	}
+	found.place = s.places.at(&ds.Spec.Template.Spec)
+	found.conflicts = review.Conflicts
+	found.marks = make([]mark, len(review.Findings))
+	for i, f := range review.Findings {
+		found.marks[i] = mark{policy: f.Policy, complies: f.Complies(), patched: f.Patched}
+	}
+	found.problem = newProblem(ds, review.Findings)
+	return found
+}

@@ -1,0 +1,43 @@
+package cluster
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/conditions"
+	"berth.dev/berth/placement"
+)
+
+// Validate returns all that is wrong with a policy, its matchConditions too. A
+// policy with errors is not in force; its last version without is.
+func Validate(policy *v1alpha1.PlacementPolicy) field.ErrorList {
+	_, errs := compileOne(policy)
+	return errs
+}
+
+func compileOne(policy *v1alpha1.PlacementPolicy) (*conditions.Program, field.ErrorList) {
+	_, failed := placement.Compile([]v1alpha1.PlacementPolicy{*policy})
+	program, errs := conditions.Compile(policy.Spec.MatchConditions)
+	return program, append(failed[policy.Name], errs...)
+}
+
+// NamespaceObject is what matchConditions see of a namespace as namespaceObject:
+// its name, labels and annotations, in the shape of a Namespace.
+func NamespaceObject(namespace placement.Namespace) map[string]any {
+	metadata := map[string]any{"name": namespace.Name}
+	if len(namespace.Labels) > 0 {
+		metadata["labels"] = object(namespace.Labels)
+	}
+	if len(namespace.Annotations) > 0 {
+		metadata["annotations"] = object(namespace.Annotations)
+	}
+	return map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+}
+
+func object(from map[string]string) map[string]any {
+	decoded := make(map[string]any, len(from))
+	for key, value := range from {
+		decoded[key] = value
+	}
+	return decoded
+}

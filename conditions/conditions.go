@@ -1,0 +1,147 @@
+// Package conditions compiles and evaluates the matchConditions of policies:
+// CEL, in the environment of the API server itself
+// (k8s.io/apiserver/pkg/cel/environment), so that an expression which works in a
+// webhook configuration or a ValidatingAdmissionPolicy works here.
+package conditions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/util/version"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/environment"
+
+	"berth.dev/berth/api/v1alpha1"
+)
+
+// The variables of an expression.
+const (
+	requestVariable   = "request"
+	objectVariable    = "object"
+	oldObjectVariable = "oldObject"
+	namespaceVariable = "namespaceObject"
+)
+
+// Variables is what an expression sees, each as its JSON form decoded into maps,
+// lists and scalars.
+type Variables struct {
+	// Request is the AdmissionRequest, without object and oldObject.
+	Request map[string]any
+	// Object and OldObject are the DaemonSet; OldObject is nil on creation.
+	Object, OldObject map[string]any
+	// Namespace is the DaemonSet's namespace.
+	Namespace map[string]any
+}
+
+// Program is the compiled matchConditions of one policy. It is safe for
+// concurrent use.
+type Program struct {
+	conditions []condition
+}
+
+type condition struct {
+	name    string
+	program cel.Program
+}
+
+// newEnv is called once, by the first policy that has a condition: the
+// environment costs some megabytes.
+var newEnv = sync.OnceValues(func() (*cel.Env, error) {
+	base := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion())
+	extended, err := base.Extend(environment.VersionedOptions{
+		IntroducedVersion: version.MajorMinor(1, 0),
+		EnvOptions: []cel.EnvOption{
+			cel.Variable(requestVariable, cel.DynType),
+			cel.Variable(objectVariable, cel.DynType),
+			cel.Variable(oldObjectVariable, cel.DynType),
+			cel.Variable(namespaceVariable, cel.DynType),
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the CEL environment: %w", err)
+	}
+	return extended.Env(environment.NewExpressions)
+})
+
+// Compile compiles matchConditions. The errors name the condition and the place
+// in its expression.
+func Compile(list []v1alpha1.MatchCondition) (*Program, field.ErrorList) {
+	if len(list) == 0 {
+		return &Program{}, nil
+	}
+	path := field.NewPath("spec", "matchConditions")
+	env, err := newEnv()
+	if err != nil {
+		return nil, field.ErrorList{field.InternalError(path, err)}
+	}
+	program := &Program{}
+	var errs field.ErrorList
+	for i, from := range list {
+		compiled, err := compile(env, from.Expression)
+		if err != nil {
+			errs = append(errs, field.Invalid(path.Index(i).Child("expression"), from.Expression, err.Error()))
+			continue
+		}
+		program.conditions = append(program.conditions, condition{from.Name, compiled})
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return program, nil
+}
+
+func compile(env *cel.Env, expression string) (cel.Program, error) {
+	ast, issues := env.Compile(expression)
+	if issues.Err() != nil {
+		return nil, issues.Err()
+	}
+	if ast.OutputType() != cel.BoolType {
+		return nil, fmt.Errorf("must yield a bool, and yields %s", ast.OutputType())
+	}
+	return env.Program(ast,
+		cel.CostLimit(celconfig.PerCallLimit),
+		cel.InterruptCheckFrequency(celconfig.CheckFrequency))
+}
+
+// Empty says whether there is no condition, so that every request matches.
+func (p *Program) Empty() bool { return len(p.conditions) == 0 }
+
+// Matches says whether all conditions are true. As in a webhook configuration, a
+// condition that is false outweighs one that fails; with none false, the error
+// names each that failed.
+func (p *Program) Matches(ctx context.Context, vars Variables) (bool, error) {
+	activation := map[string]any{
+		requestVariable:   vars.Request,
+		objectVariable:    vars.Object,
+		oldObjectVariable: nullable(vars.OldObject),
+		namespaceVariable: vars.Namespace,
+	}
+	var errs []error
+	for _, c := range p.conditions {
+		result, _, err := c.program.ContextEval(ctx, activation)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("matchCondition %q: %w", c.name, err))
+			continue
+		}
+		if result.Value() != true {
+			return false, nil
+		}
+	}
+	if len(errs) > 0 {
+		return false, errors.Join(errs...)
+	}
+	return true, nil
+}
+
+// nullable makes a nil map null in CEL, as oldObject is on creation.
+func nullable(m map[string]any) any {
+	if m == nil {
+		return nil
+	}
+	return m
+}

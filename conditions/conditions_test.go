@@ -1,0 +1,72 @@
+package conditions_test
+
+import (
+	"strings"
+	"testing"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/conditions"
+)
+
+func list(expressions ...string) []v1alpha1.MatchCondition {
+	var conditions []v1alpha1.MatchCondition
+	for i, expression := range expressions {
+		conditions = append(conditions, v1alpha1.MatchCondition{Name: string(rune('a' + i)), Expression: expression})
+	}
+	return conditions
+}
+
+var creation = conditions.Variables{
+	Request:   map[string]any{"operation": "CREATE", "userInfo": map[string]any{"username": "eve"}},
+	Object:    map[string]any{"metadata": map[string]any{"name": "logs", "labels": map[string]any{"team": "a"}}},
+	Namespace: map[string]any{"metadata": map[string]any{"labels": map[string]any{"env": "prod"}}},
+}
+
+func TestConditionsSeeTheRequestTheObjectsAndTheNamespace(t *testing.T) {
+	tests := map[string]struct {
+		expressions []string
+		want        bool
+		err         string
+	}{
+		"none":                             {want: true},
+		"the request":                      {expressions: []string{`request.operation == 'CREATE'`}, want: true},
+		"the user":                         {expressions: []string{`request.userInfo.username != 'system:serviceaccount:kube-system:daemon-set-controller'`}, want: true},
+		"the object":                       {expressions: []string{`object.metadata.labels.team == 'b'`}},
+		"no old object on creation":        {expressions: []string{`oldObject == null`}, want: true},
+		"the namespace":                    {expressions: []string{`namespaceObject.metadata.labels.env == 'prod'`}, want: true},
+		"the API server's optional fields": {expressions: []string{`object.?spec.?template.?spec.?priorityClassName.orValue('') == ''`}, want: true},
+		"the API server's libraries":       {expressions: []string{`quantity('1Gi').isGreaterThan(quantity('1Mi'))`, `object.metadata.name.find('l.g') == 'log'`}, want: true},
+		"all have to be true":              {expressions: []string{`true`, `false`}},
+		"a failure":                        {expressions: []string{`true`, `object.spec.x == 1`}, err: `matchCondition "b": no such key: spec`},
+		"a false one outweighs a failure":  {expressions: []string{`object.spec.x == 1`, `false`}},
+		"one that costs too much":          {expressions: []string{`'a'.matches('a') && [1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b, [1,2,3,4,5,6,7,8,9,10].all(c, [1,2,3,4,5,6,7,8,9,10].all(d, [1,2,3,4,5,6,7,8,9,10].all(e, [1,2,3,4,5,6,7,8,9,10].all(f, a+b+c+d+e+f > 0))))))`}, err: "cost"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			program, errs := conditions.Compile(list(test.expressions...))
+			if errs != nil {
+				t.Fatal(errs)
+			}
+			got, err := program.Matches(t.Context(), creation)
+			if got != test.want || (err != nil) != (test.err != "") || err != nil && !strings.Contains(err.Error(), test.err) {
+				t.Errorf("Matches = %t, %v; want %t, %q", got, err, test.want, test.err)
+			}
+		})
+	}
+}
+
+func TestCompileNamesTheExpressionAndThePlace(t *testing.T) {
+	tests := map[string]struct{ expression, want string }{
+		"out of syntax":       {`object.metadata.name ==`, `spec.matchConditions[1].expression: Invalid value: "object.metadata.name ==": ERROR: <input>:1:24: Syntax error`},
+		"an unknown variable": {`objekt.metadata.name == 'a'`, `undeclared reference to 'objekt'`},
+		"no bool":             {`'a' + 'b'`, `must yield a bool, and yields string`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, errs := conditions.Compile(list("true", test.expression))
+			if len(errs) != 1 || !strings.Contains(errs[0].Error(), test.want) {
+				t.Errorf("errors %v, want one that says %q", errs, test.want)
+			}
+		})
+	}
+}

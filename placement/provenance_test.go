@@ -1,0 +1,177 @@
+package placement_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth.dev/berth/placement"
+)
+
+// update sends a changed object through policies.
+func update(t *testing.T, policies placement.Policies, old *appsv1.DaemonSet, edit func(*appsv1.DaemonSet)) *appsv1.DaemonSet {
+	t.Helper()
+	updated := newImage(old)
+	if edit != nil {
+		edit(updated)
+	}
+	return admit(t, policies, placement.Input{DaemonSet: updated, Old: old, TemplateChanged: true})
+}
+
+func nodeSelector(ds *appsv1.DaemonSet) map[string]string { return ds.Spec.Template.Spec.NodeSelector }
+
+func expressions(ds *appsv1.DaemonSet) []corev1.NodeSelectorRequirement {
+	affinity := ds.Spec.Template.Spec.Affinity
+	if affinity == nil || affinity.NodeAffinity == nil || affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return nil
+	}
+	return affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms[0].MatchExpressions
+}
+
+const onSSD = "nodeRequirements: [{key: disk, operator: In, values: [ssd]}]"
+
+var ssd = []corev1.NodeSelectorRequirement{{Key: "disk", Operator: "In", Values: []string{"ssd"}}}
+
+func TestWhatAPolicyWantsThatDoesNotActIsNoOrphan(t *testing.T) {
+	const pool = "nodeSelector: {pool: logs}\n"
+	created := admit(t, compile(t, policy(t, "p", pool+onSSD)), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	unmet := func(string) (bool, error) { return false, nil }
+	tests := map[string]placement.Policies{
+		"its conditions are not met now": compile(t, policy(t, "p", pool+onSSD+"\nmatchConditions: [{name: c, expression: 'false'}]")).Where(unmet),
+		"it is in mode Audit now":        compile(t, policy(t, "p", "mode: Audit\n"+pool+onSSD)),
+		"it is CreateOnly and edited":    compile(t, policy(t, "p", "updatePolicy: CreateOnly\n"+pool+"nodeRequirements: [{key: disk, operator: In, values: [ssd, nvme]}]")),
+	}
+	for name, policies := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := update(t, policies, created, nil)
+			if diff := cmp.Diff(created.Spec.Template.Spec.Affinity, got.Spec.Template.Spec.Affinity); diff != "" {
+				t.Errorf("affinity (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(map[string]string{"pool": "logs"}, nodeSelector(got)); diff != "" {
+				t.Errorf("nodeSelector (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAValueThatTheUserSetsAfterThePolicyIsGoneIsTheUsers(t *testing.T) {
+	created := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	without := update(t, placement.Policies{}, created, nil)
+	if len(without.Annotations) > 0 {
+		t.Errorf("annotations when nothing of berth's is left: %v", without.Annotations)
+	}
+	set := func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "logs"} }
+	mine := update(t, placement.Policies{}, without, set)
+	if diff := cmp.Diff(map[string]string{"pool": "logs"}, nodeSelector(update(t, placement.Policies{}, mine, nil))); diff != "" {
+		t.Errorf("nodeSelector (-want +got):\n%s", diff)
+	}
+}
+
+func TestTakingBackIsSaid(t *testing.T) {
+	created := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	outcome := placement.Policies{}.Decide(placement.Input{DaemonSet: newImage(created), Old: created, TemplateChanged: true}).Outcome
+	if diff := cmp.Diff([]string{"takes back what no policy requires any more: pool=logs"}, outcome.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+func TestRolloutUndoIsNotDeniedForOldRequirements(t *testing.T) {
+	before := admit(t, compile(t, policy(t, "p", onSSD)), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	changed := compile(t, policy(t, "p", "nodeRequirements: [{key: disk, operator: In, values: [nvme]}]"))
+	rolled := update(t, changed, before, nil)
+	undone := update(t, changed, rolled, func(ds *appsv1.DaemonSet) { ds.Spec.Template = *before.Spec.Template.DeepCopy() })
+	want := []corev1.NodeSelectorRequirement{{Key: "disk", Operator: "In", Values: []string{"nvme"}}}
+	if diff := cmp.Diff(want, expressions(undone)); diff != "" {
+		t.Errorf("expressions (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheRecordDoesNotGrowWhenAManifestIsAppliedAgain(t *testing.T) {
+	policies := compile(t, policy(t, "p", everything))
+	manifest := daemonSet(t, tutorial)
+	manifest.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Key: "mine", Operator: "Exists"}}
+	first := admit(t, policies, placement.Input{DaemonSet: manifest})
+	stored := first
+	for range 3 {
+		again := manifest.DeepCopy() // as an operator's PUT, without annotations
+		stored = admit(t, policies, placement.Input{DaemonSet: again, Old: stored, TemplateChanged: true})
+	}
+	if diff := cmp.Diff(first, stored); diff != "" {
+		t.Errorf("the object (-first +later):\n%s", diff)
+	}
+}
+
+func TestAnUpdateThatBerthPutsRightIsNotDeniedForItsNodes(t *testing.T) {
+	policies := compile(t, policy(t, "p", "nodeSelector: {pool: logs}\nnodeChecks: {validationActions: [Deny]}"))
+	stored := daemonSet(t, tutorial)
+	stored.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "logs"}
+	in := placement.Input{DaemonSet: daemonSet(t, tutorial), Old: stored, TemplateChanged: true, Nodes: fleet()}
+	decision := policies.Decide(in)
+	if denied := decision.Denied(); denied != nil {
+		t.Fatalf("denied: %v", denied)
+	}
+	if diff := cmp.Diff(map[string]string{"pool": "logs"}, nodeSelector(apply(t, in.DaemonSet, decision.Patch))); diff != "" {
+		t.Errorf("nodeSelector (-want +got):\n%s", diff)
+	}
+}
+
+func TestAValueThatAPolicyOverrodeComesBackWhenThePolicyGoes(t *testing.T) {
+	mine := daemonSet(t, tutorial)
+	mine.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "web"}
+	overridden := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}\nconflictPolicy: PreferPolicy")), placement.Input{DaemonSet: mine})
+	if diff := cmp.Diff(map[string]string{"pool": "web"}, nodeSelector(update(t, placement.Policies{}, overridden, nil))); diff != "" {
+		t.Errorf("nodeSelector (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnObjectThatIsBeingDeletedIsLetGoAlsoWhereAPutLeavesThatOut(t *testing.T) {
+	old, updated := daemonSet(t, tutorial), daemonSet(t, tutorial)
+	old.DeletionTimestamp = &metav1.Time{}
+	updated.Spec.Template.Spec.NodeName = "n-1"
+	in := placement.Input{DaemonSet: updated, Old: old, TemplateChanged: true}
+	if denied := compile(t, policy(t, "p", ownLabel)).Decide(in).Denied(); denied != nil {
+		t.Errorf("denied: %v", denied)
+	}
+}
+
+func TestAnUndoOfAnObjectThatLostItsAnnotationsIsNotDenied(t *testing.T) {
+	before := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	changed := compile(t, policy(t, "p", "nodeSelector: {pool: web}"))
+	rolled := update(t, changed, before, nil)
+	put := update(t, changed, rolled, func(ds *appsv1.DaemonSet) { ds.Annotations = nil })
+	undone := update(t, changed, put, func(ds *appsv1.DaemonSet) { ds.Spec.Template = *before.Spec.Template.DeepCopy() })
+	if diff := cmp.Diff(map[string]string{"pool": "web"}, nodeSelector(undone)); diff != "" {
+		t.Errorf("nodeSelector (-want +got):\n%s", diff)
+	}
+}
+
+func TestAContradictionTakesNothingBack(t *testing.T) {
+	created := admit(t, compile(t, policy(t, "p", onSSD)), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	changed := compile(t, policy(t, "p", "nodeRequirements: [{key: disk, operator: In, values: [nvme]}]\nvalidationActions: [Warn]"))
+	got := update(t, changed, created, func(ds *appsv1.DaemonSet) {
+		terms := ds.Spec.Template.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
+		terms[0].MatchExpressions = append(terms[0].MatchExpressions, corev1.NodeSelectorRequirement{Key: "disk", Operator: "In", Values: []string{"hdd", "ssd"}})
+	})
+	want := []corev1.NodeSelectorRequirement{ssd[0], {Key: "disk", Operator: "In", Values: []string{"hdd", "ssd"}}}
+	if diff := cmp.Diff(want, expressions(got)); diff != "" {
+		t.Errorf("expressions (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(created.Annotations, got.Annotations); diff != "" {
+		t.Errorf("record (-want +got):\n%s", diff)
+	}
+}
+
+func TestAPolicyThatAsksNothingOfADaemonSetDoesNotApply(t *testing.T) {
+	policies := compile(t,
+		policy(t, "namespace", "nodeSelectorFrom: [{type: NamespaceAnnotation}]"),
+		policy(t, "workload", "nodeSelectorFrom: [{type: WorkloadAnnotation}]")).For(placement.Namespace{Name: "plain"})
+	ds := daemonSet(t, tutorial)
+	ds.Spec.Template.Spec.NodeName = "n-1"
+	decision := policies.Decide(placement.Input{DaemonSet: ds, Nodes: fleet()})
+	if diff := cmp.Diff(placement.Outcome{}, decision.Outcome); diff != "" {
+		t.Errorf("outcome (-want +got):\n%s", diff)
+	}
+}

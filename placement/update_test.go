@@ -1,0 +1,177 @@
+package placement_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/placement"
+)
+
+// admit sends an object through policies as the webhooks do, and returns it as
+// it is stored. The test fails when it is denied.
+func admit(t *testing.T, policies placement.Policies, in placement.Input) *appsv1.DaemonSet {
+	t.Helper()
+	decision := policies.Decide(in)
+	if denied := decision.Denied(); denied != nil {
+		t.Fatalf("denied: %v", denied.ToAggregate())
+	}
+	stored := apply(t, in.DaemonSet, decision.Patch)
+	if len(stored.Spec.Template.Spec.NodeSelector) == 0 {
+		stored.Spec.Template.Spec.NodeSelector = nil // as the API server stores it
+	}
+	again := in
+	again.DaemonSet = stored
+	if left := policies.Decide(again); len(left.Patch) > 0 || left.Denied() != nil {
+		t.Fatalf("the validating webhook finds left over %s and denies %v", left.Patch.AppendJSON(nil), left.Denied())
+	}
+	return stored
+}
+
+func newImage(ds *appsv1.DaemonSet) *appsv1.DaemonSet {
+	updated := ds.DeepCopy()
+	updated.Spec.Template.Spec.Containers[0].Image += "x"
+	return updated
+}
+
+func TestAnUpdatePolicySaysWhichUpdatesBringADaemonSetIntoLine(t *testing.T) {
+	tests := map[v1alpha1.UpdatePolicy]struct{ annotated, rolled map[string]string }{
+		v1alpha1.UpdateOnTemplateChange: {nil, map[string]string{"pool": "logs"}},
+		v1alpha1.UpdateAlways:           {map[string]string{"pool": "logs"}, map[string]string{"pool": "logs"}},
+		v1alpha1.UpdateCreateOnly:       {nil, nil},
+	}
+	for updatePolicy, test := range tests {
+		t.Run(string(updatePolicy), func(t *testing.T) {
+			policies := compile(t, policy(t, "p", "nodeSelector: {pool: logs}\nupdatePolicy: "+string(updatePolicy)))
+			old := daemonSet(t, tutorial)
+			annotated := old.DeepCopy()
+			annotated.Annotations = map[string]string{"a": "b"}
+			got := struct{ annotated, rolled map[string]string }{
+				admit(t, policies, placement.Input{DaemonSet: annotated, Old: old}).Spec.Template.Spec.NodeSelector,
+				admit(t, policies, placement.Input{DaemonSet: newImage(old), Old: old, TemplateChanged: true}).Spec.Template.Spec.NodeSelector,
+			}
+			if diff := cmp.Diff(test, got, cmp.AllowUnexported(got)); diff != "" {
+				t.Errorf("nodeSelector (-want +got):\n%s", diff)
+			}
+			if created := admit(t, policies, placement.Input{DaemonSet: old}); created.Spec.Template.Spec.NodeSelector["pool"] != "logs" {
+				t.Error("a new DaemonSet is not brought into line")
+			}
+		})
+	}
+}
+
+// everything requires one of each thing that berth can inject.
+const everything = `
+nodeSelector: {pool: logs}
+nodeRequirements: [{key: arch, operator: NotIn, values: [arm]}]
+tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]`
+
+func TestARemovedPolicyLeavesNoOrphanOnTheNextTemplateChange(t *testing.T) {
+	affinities := map[string]string{
+		"without affinity of the user's": "",
+		"beside a term of the user's":    `[{matchExpressions: [{key: disk, operator: Exists}]}]`,
+	}
+	for name, terms := range affinities {
+		t.Run(name, func(t *testing.T) {
+			created := daemonSet(t, tutorial)
+			created.Spec.Template.Spec.NodeSelector = map[string]string{"mine": "1"}
+			created.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Key: "mine", Operator: "Exists"}}
+			if terms != "" {
+				withAffinity(t, created, terms)
+			}
+			stored := admit(t, compile(t, policy(t, "p", everything)), placement.Input{DaemonSet: created})
+
+			annotated := stored.DeepCopy()
+			annotated.Labels = map[string]string{"a": "b"}
+			if diff := cmp.Diff(annotated, admit(t, placement.Policies{}, placement.Input{DaemonSet: annotated, Old: stored})); diff != "" {
+				t.Errorf("an update that leaves the template alone rolls it (-want +got):\n%s", diff)
+			}
+
+			rolled := admit(t, placement.Policies{}, placement.Input{DaemonSet: newImage(stored), Old: stored, TemplateChanged: true})
+			want := newImage(created).Spec.Template
+			if terms == "" {
+				want.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}}
+			}
+			if diff := cmp.Diff(want, rolled.Spec.Template); diff != "" {
+				t.Errorf("template (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAChangedPolicyReplacesOnlyItsOwnValues(t *testing.T) {
+	stored := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs, zone: a}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	changed := compile(t, policy(t, "p", "nodeSelector: {pool: web, zone: b}\nconflictPolicy: PreferExisting"))
+
+	edited := newImage(stored)
+	edited.Spec.Template.Spec.NodeSelector["zone"] = "mine"
+	got := admit(t, changed, placement.Input{DaemonSet: edited, Old: stored, TemplateChanged: true})
+	if diff := cmp.Diff(map[string]string{"pool": "web", "zone": "mine"}, got.Spec.Template.Spec.NodeSelector); diff != "" {
+		t.Errorf("nodeSelector (-want +got):\n%s", diff)
+	}
+}
+
+func TestRolloutUndoBringsBackOldValuesOfBerthsOwnAndIsNotDeniedForThem(t *testing.T) {
+	before := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	after := compile(t, policy(t, "p", "nodeSelector: {pool: web}"))
+	rolled := admit(t, after, placement.Input{DaemonSet: newImage(before), Old: before, TemplateChanged: true})
+
+	undone := rolled.DeepCopy()
+	undone.Spec.Template = *before.Spec.Template.DeepCopy() // rollout undo patches the template only
+	got := admit(t, after, placement.Input{DaemonSet: undone, Old: rolled, TemplateChanged: true})
+	if diff := cmp.Diff(map[string]string{"pool": "web"}, got.Spec.Template.Spec.NodeSelector); diff != "" {
+		t.Errorf("nodeSelector under the changed policy (-want +got):\n%s", diff)
+	}
+	// Without the policy there is nobody to say that the old value has to go.
+	got = admit(t, placement.Policies{}, placement.Input{DaemonSet: undone, Old: rolled, TemplateChanged: true})
+	if diff := cmp.Diff(map[string]string{"pool": "logs"}, got.Spec.Template.Spec.NodeSelector); diff != "" {
+		t.Errorf("nodeSelector without the policy (-want +got):\n%s", diff)
+	}
+}
+
+func TestTolerationsAreAppendedWhereNotToleratedAlready(t *testing.T) {
+	const spec = `tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}, {key: team, value: a}]`
+	tests := map[string]struct {
+		have []corev1.Toleration
+		want []corev1.Toleration
+	}{
+		"to none": {
+			want: []corev1.Toleration{{Key: "gpu", Operator: "Exists", Effect: "NoSchedule"}, {Key: "team", Value: "a"}},
+		},
+		"to others": {
+			have: []corev1.Toleration{{Key: "gpu", Operator: "Exists", Effect: "NoExecute"}, {Key: "team", Operator: "Equal", Value: "a"}},
+			want: []corev1.Toleration{{Key: "gpu", Operator: "Exists", Effect: "NoExecute"}, {Key: "team", Operator: "Equal", Value: "a"}, {Key: "gpu", Operator: "Exists", Effect: "NoSchedule"}},
+		},
+		"but not to one that tolerates everything": {
+			have: []corev1.Toleration{{Operator: "Exists"}},
+			want: []corev1.Toleration{{Operator: "Exists"}},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			ds := daemonSet(t, tutorial)
+			ds.Spec.Template.Spec.Tolerations = test.have
+			got := admit(t, compile(t, policy(t, "p", spec)), placement.Input{DaemonSet: ds})
+			if diff := cmp.Diff(test.want, got.Spec.Template.Spec.Tolerations); diff != "" {
+				t.Errorf("tolerations (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNothingIsAnOrphanWhileAPolicyIsMissing(t *testing.T) {
+	stored := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	missing, _ := placement.Compile([]v1alpha1.PlacementPolicy{policy(t, "p", "mode: Sleep\nnodeSelector: {pool: logs}")})
+	for name, policies := range map[string]placement.Policies{
+		"one does not compile": missing.For(placement.Namespace{}),
+		"the caller says so":   placement.Policies{}.Incomplete(),
+	} {
+		got := admit(t, policies, placement.Input{DaemonSet: newImage(stored), Old: stored, TemplateChanged: true})
+		if diff := cmp.Diff(map[string]string{"pool": "logs"}, got.Spec.Template.Spec.NodeSelector); diff != "" {
+			t.Errorf("%s: nodeSelector (-want +got):\n%s", name, diff)
+		}
+	}
+}

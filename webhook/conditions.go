@@ -1,0 +1,38 @@
+package webhook
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/json"
+
+	"berth.dev/berth/cluster"
+	"berth.dev/berth/conditions"
+	"berth.dev/berth/placement"
+)
+
+// applicable returns the policies whose matchConditions are met. Only here are the objects decoded whole.
+func (r *review) applicable(ctx context.Context, s scope) (placement.Policies, *field.Error) {
+	vars, err := r.variables()
+	if err != nil {
+		return placement.Policies{}, err
+	}
+	vars.Namespace = cluster.NamespaceObject(s.namespace)
+	return s.policies.Where(func(policy string) (bool, error) {
+		return s.snapshot.Conditions(policy).Matches(ctx, vars)
+	}), nil
+}
+
+// variables is what matchConditions see of the request.
+func (r *review) variables() (conditions.Variables, *field.Error) {
+	var vars conditions.Variables
+	// The API server's own decoder: integers stay integers, as CEL has to see them.
+	if err := json.UnmarshalCaseSensitivePreserveInts(r.values[partRequest], &vars.Request); err != nil {
+		return vars, field.TypeInvalid(paths[partRequest], field.OmitValueType{}, err.Error())
+	}
+	vars.Object, _ = vars.Request["object"].(map[string]any)
+	vars.OldObject, _ = vars.Request["oldObject"].(map[string]any)
+	delete(vars.Request, "object")
+	delete(vars.Request, "oldObject")
+	return vars, nil
+}

@@ -1,0 +1,75 @@
+package webhook
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/conditions"
+)
+
+// withConditions is facts with one policy that has these matchConditions.
+func withConditions(t *testing.T, failurePolicy string, expressions ...string) *fixedFacts {
+	t.Helper()
+	var list []v1alpha1.MatchCondition
+	spec := "metadata: {name: conditional}\nspec:\n  failurePolicy: " + failurePolicy + "\n  nodeSelectorFrom: [{type: WorkloadSelector}]\n  matchConditions:\n"
+	for _, expression := range expressions {
+		list = append(list, v1alpha1.MatchCondition{Name: "c", Expression: expression})
+		spec += "  - {name: c, expression: \"" + expression + "\"}\n"
+	}
+	program, errs := conditions.Compile(list)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	facts := newFacts(t, spec)
+	facts.snapshot = facts.snapshot.WithConditions(map[string]*conditions.Program{"conditional": program})
+	return facts
+}
+
+func TestMatchConditionsSayWhetherAPolicyApplies(t *testing.T) {
+	tests := map[string]struct {
+		expression, failurePolicy string
+		patched                   bool
+		denied, warned            string
+	}{
+		"met by the request":     {expression: "request.operation == 'CREATE' && !has(request.object)", patched: true},
+		"met by the object":      {expression: "object.spec.selector.matchLabels.app == 'example'", patched: true},
+		"met by the namespace":   {expression: "namespaceObject.metadata.name == 'default'", patched: true},
+		"met on creation":        {expression: "oldObject == null", patched: true},
+		"not met":                {expression: "request.userInfo.username == 'nobody'"},
+		"a failure denies":       {expression: "object.spec.nothing == 1", denied: `matchCondition "c": no such key: nothing`},
+		"a failure is a warning": {expression: "object.spec.nothing == 1", failurePolicy: "Ignore", warned: `matchCondition "c": no such key: nothing`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if test.failurePolicy == "" {
+				test.failurePolicy = "Fail"
+			}
+			site := serve(t, withConditions(t, test.failurePolicy, test.expression), logr.Discard())
+			got := site.ask(t, MutatePath, createReview(tutorial))
+			var denied, warned string
+			if got.Result != nil {
+				denied = got.Result.Message
+			}
+			warned = strings.Join(got.Warnings, "\n")
+			if (len(got.Patch) > 0) != test.patched || !strings.Contains(denied, test.denied) || got.Allowed != (test.denied == "") || !strings.Contains(warned, test.warned) {
+				t.Errorf("answer %+v, result %v, warnings %v", got, denied, got.Warnings)
+			}
+		})
+	}
+}
+
+func TestWhatBerthWroteIsTakenBackWhereNoPolicyIsForTheNamespace(t *testing.T) {
+	site := serve(t, newFacts(t, "metadata: {name: elsewhere}\nspec:\n  matchConstraints: {namespaceSelector: {matchLabels: {never: there}}}\n  nodeSelector: {a: b}\n"), logr.Discard())
+	object := replaceOnce(t, tutorial, `"containers":`, `"nodeSelector":{"app":"example"},"containers":`)
+	object = replaceOnce(t, object, `"metadata":{`, `"metadata":{"annotations":{"berth.dev/injected":"{\"nodeSelector\":{\"app\":\"example\"}}"},`)
+	got := site.ask(t, MutatePath, createReview(object))
+	want := `[{"op":"remove","path":"/spec/template/spec/nodeSelector/app"},` +
+		`{"op":"remove","path":"/metadata/annotations/berth.dev~1injected"}]`
+	if diff := cmp.Diff(want, string(got.Patch)); diff != "" {
+		t.Errorf("patch (-want +got):\n%s", diff)
+	}
+}
