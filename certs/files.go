@@ -1,8 +1,3 @@
-// Package certs is where the serving certificate comes from.
-//
-// A source has the method set of cert-manager's
-// pkg/server/tls.CertificateSource: GetCertificate, Start and Healthy. It is not
-// imported for that, since it brings 600 packages along.
 package certs
 
 import (
@@ -13,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
@@ -73,6 +69,10 @@ func (s *FileSource) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, err
 // Healthy is true when there is a certificate to serve.
 func (s *FileSource) Healthy() bool { return s.serving.Load() != nil }
 
+// Ready is a readiness check: there is always a certificate to serve, for
+// without one there is no source.
+func (s *FileSource) Ready(*http.Request) error { return nil }
+
 // Start reads the files again and again until the context ends.
 func (s *FileSource) Start(ctx context.Context) error {
 	ticker := time.NewTicker(pollInterval)
@@ -121,6 +121,7 @@ func (s *FileSource) reload() (changed bool) {
 	}
 	s.last, s.lastErr, s.reported = read, nil, false
 	s.serving.Store(&cert)
+	observeExpiry(servingCertificate, cert.Leaf)
 	s.logLoaded(cert.Leaf)
 	return true
 }

@@ -19,6 +19,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"berth.dev/berth/certs"
 )
 
@@ -71,6 +73,14 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	return b.b.Write(p)
 }
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func loggerTo(b *syncBuffer) logr.Logger { return logr.FromSlogHandler(slog.NewTextHandler(b, nil)) }
 
 func (b *syncBuffer) errors() int {
 	b.mu.Lock()

@@ -26,6 +26,7 @@ func TestManifestHoldsEveryObjectInTheOrderOfNeed(t *testing.T) {
 		"ResourceQuota/berth-critical-pods",
 		"PodDisruptionBudget/berth",
 		"ServiceAccount/berth",
+		"Secret/berth-ca",
 		"ClusterRole/berth",
 		"ClusterRoleBinding/berth",
 		"Role/berth",
@@ -51,6 +52,7 @@ func TestManifestHasNoFieldThatTheAPIDoesNotKnow(t *testing.T) {
 	decode[corev1.ResourceQuota](t, "ResourceQuota")
 	decode[policyv1.PodDisruptionBudget](t, "PodDisruptionBudget")
 	decode[corev1.ServiceAccount](t, "ServiceAccount")
+	decode[corev1.Secret](t, "Secret")
 	decode[rbacv1.ClusterRole](t, "ClusterRole")
 	decode[rbacv1.ClusterRoleBinding](t, "ClusterRoleBinding")
 	decode[rbacv1.Role](t, "Role")
@@ -207,13 +209,19 @@ func TestNeitherRolloutNorDrainTakesTheLastReplica(t *testing.T) {
 	}
 }
 
-func TestBerthMayReadWhatItNeedsAndWriteOnlyPolicyStatusAndEvents(t *testing.T) {
+func TestBerthMayReadWhatItNeedsAndWriteOnlyWhatIsItsOwn(t *testing.T) {
 	want := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"namespaces", "nodes"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{"apps"}, Resources: []string{"daemonsets"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 		{APIGroups: []string{"berth.dev"}, Resources: []string{"placementpolicies"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{"berth.dev"}, Resources: []string{"placementpolicies/status"}, Verbs: []string{"update"}},
+		{
+			APIGroups:     []string{"admissionregistration.k8s.io"},
+			Resources:     []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"},
+			ResourceNames: []string{"berth"},
+			Verbs:         []string{"list", "patch", "watch"},
+		},
 	}
 	if diff := cmp.Diff(want, decode[rbacv1.ClusterRole](t, "ClusterRole").Rules); diff != "" {
 		t.Errorf("rules of the ClusterRole (-want +got):\n%s", diff)
@@ -222,6 +230,7 @@ func TestBerthMayReadWhatItNeedsAndWriteOnlyPolicyStatusAndEvents(t *testing.T) 
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}},
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{"berth"}, Verbs: []string{"get", "update"}},
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"berth-ca"}, Verbs: []string{"create", "get", "list", "patch", "update", "watch"}},
 	}
 	if diff := cmp.Diff(wantOwnNamespace, decode[rbacv1.Role](t, "Role").Rules); diff != "" {
 		t.Errorf("rules of the Role (-want +got):\n%s", diff)
@@ -235,7 +244,15 @@ func TestDefaultPolicyIsTheReadyMadeOne(t *testing.T) {
 	}
 }
 
-// serviceAt is berth's Service at a path; caBundle is put in at installation.
+func TestWhatBerthWritesIsNotInTheManifest(t *testing.T) {
+	// Or helm upgrade and kubectl apply would take it back. The tests of the webhooks say the same of caBundle.
+	secret := decode[corev1.Secret](t, "Secret")
+	if len(secret.Data)+len(secret.StringData) > 0 {
+		t.Errorf("the Secret %s has data", secret.Name)
+	}
+}
+
+// serviceAt is berth's Service at a path; berth writes caBundle.
 func serviceAt(path string) admissionv1.WebhookClientConfig {
 	return admissionv1.WebhookClientConfig{
 		Service: &admissionv1.ServiceReference{

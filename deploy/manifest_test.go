@@ -24,6 +24,12 @@ func documents(t *testing.T) []document {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return parse(t, manifest)
+}
+
+// parse reads the objects of a manifest, in its order.
+func parse(t *testing.T, manifest []byte) []document {
+	t.Helper()
 	var read []document
 	for raw := range bytes.SplitSeq(manifest, []byte("\n---\n")) {
 		d := document{raw: raw}

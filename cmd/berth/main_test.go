@@ -43,10 +43,11 @@ func TestHelpHasExamplesAndEveryFlagInItsGroup(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Examples:\n", "Usage:\n  berth serve [flags]\n",
-		"\nCluster:\n", "\nServing:\n", "\nProbes, metrics and logs:\n", "\nLeader election:\n", "\nAudit:\n",
+		"\nCluster:\n", "\nServing:\n", "\nSelf-managed certificate (without --tls-cert-file):\n", "\nProbes, metrics and logs:\n", "\nLeader election:\n", "\nAudit:\n",
 		"--kubeconfig", "--webhook-bind-address", "--tls-cert-file", "--tls-private-key-file", "--tls-min-version",
 		"--health-probe-bind-address", "--metrics-bind-address", "--log-format", "--log-level",
 		"--leader-elect ", "--leader-election-namespace", "--excluded-namespaces", "--excluded-priority-classes",
+		"--ca-secret", "--webhook-configurations", "--serving-certificate-rotation", "--ca-rotation",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the help has no %q:\n%s", want, got)
@@ -64,9 +65,19 @@ func writeFile(t *testing.T, name, content string) string {
 	return path
 }
 
+// localKubeconfig names a cluster that nobody connects to here.
+const localKubeconfig = `
+apiVersion: v1
+kind: Config
+current-context: local
+clusters: [{name: local, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: local, context: {cluster: local}}]
+`
+
 func TestAWrongCommandLineSaysWhatToDo(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "tls.crt")
 	garbage := writeFile(t, "tls.crt", "no PEM")
+	kubeconfig := "--kubeconfig=" + writeFile(t, "kubeconfig", localKubeconfig)
 	tests := map[string]struct {
 		args []string
 		want string
@@ -84,12 +95,29 @@ func TestAWrongCommandLineSaysWhatToDo(t *testing.T) {
 			want: "invalid argument \"1.1\" for \"--tls-min-version\" flag: must be VersionTLS12 or VersionTLS13\nSee 'berth serve --help' for usage",
 		},
 		"no certificate": {
-			args: []string{"serve", "--tls-cert-file", missing},
+			args: []string{"serve", kubeconfig, "--tls-cert-file", missing, "--tls-private-key-file", missing},
 			want: "load the serving certificate: open " + missing + ": no such file or directory\nSay with --tls-cert-file and --tls-private-key-file where the pair is",
 		},
 		"a certificate that is none": {
-			args: []string{"serve", "--tls-cert-file", garbage, "--tls-private-key-file", garbage},
+			args: []string{"serve", kubeconfig, "--tls-cert-file", garbage, "--tls-private-key-file", garbage},
 			want: "load the serving certificate: tls: failed to find any PEM data in certificate input\nSay with --tls-cert-file and --tls-private-key-file where the pair is",
+		},
+		"a certificate without its key": {
+			args: []string{"serve", kubeconfig, "--tls-cert-file", garbage},
+			want: "if any flags in the group [tls-cert-file tls-private-key-file] are set they must all be set; missing [tls-private-key-file]",
+		},
+		"nowhere to keep the CA": {
+			args: []string{"serve", kubeconfig},
+			want: "berth does not run in a Pod: say with --ca-secret NAMESPACE/NAME where the CA is kept, " +
+				"or with --tls-cert-file and --tls-private-key-file which certificate to serve",
+		},
+		"half a name for the CA's Secret": {
+			args: []string{"serve", kubeconfig, "--ca-secret=berth-system/"},
+			want: "--ca-secret=berth-system/: must be NAMESPACE/NAME",
+		},
+		"a rotation that has no time for its steps": {
+			args: []string{"serve", kubeconfig, "--ca-rotation=30s"},
+			want: "--ca-rotation must be at least 40s and --serving-certificate-rotation at least 1s",
 		},
 	}
 	for name, test := range tests {

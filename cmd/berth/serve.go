@@ -17,7 +17,6 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"berth.dev/berth/audit"
-	"berth.dev/berth/certs"
 	"berth.dev/berth/cluster"
 	"berth.dev/berth/webhook"
 )
@@ -39,6 +38,7 @@ type serveOptions struct {
 
 	certFile, keyFile string
 	tlsMinVersion     choice
+	selfManaged       selfManagedOptions
 
 	leaderElect          bool
 	leaderElectNamespace string
@@ -62,7 +62,7 @@ func newServeCommand() *cobra.Command {
 It follows the cluster's PlacementPolicies, namespaces and nodes, and answers the
 API server's AdmissionReviews for DaemonSets. It ends on SIGTERM or SIGINT, when
 the requests in flight have their answers.`,
-		Example: `  # In a Pod: the ServiceAccount and the mounted Secret are where berth looks
+		Example: `  # In a Pod: the ServiceAccount and the CA's Secret are where berth looks
   berth serve
 
   # On a workstation, against the cluster of a kubeconfig file
@@ -74,6 +74,7 @@ the requests in flight have their answers.`,
 		},
 	}
 	addFlagGroups(cmd, o.flagGroups()...)
+	cmd.MarkFlagsRequiredTogether("tls-cert-file", "tls-private-key-file")
 	return cmd
 }
 
@@ -83,8 +84,8 @@ func (o *serveOptions) flagGroups() []flagGroup {
 
 	serving := newFlagGroup("Serving")
 	serving.flags.StringVar(&o.webhookAddress, "webhook-bind-address", ":9443", "`address` for the API server's requests")
-	serving.flags.StringVar(&o.certFile, "tls-cert-file", "/etc/berth/tls/tls.crt", "PEM `file` of the serving certificate and its chain, read again when it changes")
-	serving.flags.StringVar(&o.keyFile, "tls-private-key-file", "/etc/berth/tls/tls.key", "PEM `file` of its private key")
+	serving.flags.StringVar(&o.certFile, "tls-cert-file", "", "PEM `file` of the serving certificate and its chain, read again when it changes (default: berth manages a certificate itself)")
+	serving.flags.StringVar(&o.keyFile, "tls-private-key-file", "", "PEM `file` of its private key")
 	serving.flags.Var(&o.tlsMinVersion, "tls-min-version", "least TLS `version`: VersionTLS13 or VersionTLS12")
 
 	observing := newFlagGroup("Probes, metrics and logs")
@@ -103,7 +104,7 @@ func (o *serveOptions) flagGroups() []flagGroup {
 	auditing.flags.StringSliceVar(&o.excluded.PriorityClasses, "excluded-priority-classes",
 		[]string{"system-node-critical", "system-cluster-critical"}, "priority `classes` that the webhook configurations exclude")
 
-	return []flagGroup{connection, serving, observing, election, auditing}
+	return []flagGroup{connection, serving, o.selfManaged.flagGroup(), observing, election, auditing}
 }
 
 // serve runs the server until the context ends.
@@ -111,15 +112,15 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	log := newLogger(logTo, o.logFormat.value, o.logLevel.value)
 	log.Info("Starting berth", "version", version)
 
-	source, err := certs.NewFileSource(o.certFile, o.keyFile, log)
-	if err != nil {
-		return fmt.Errorf("%w\nSay with --tls-cert-file and --tls-private-key-file where the pair is", err)
-	}
 	config, err := restConfig(o.kubeconfig)
 	if err != nil {
 		return err
 	}
 	logger := logr.FromSlogHandler(log.Handler())
+	source, err := newCertificateSource(o, config, log)
+	if err != nil {
+		return err
+	}
 	server := webhook.NewServer(webhook.Options{
 		BindAddress:    o.webhookAddress,
 		GetCertificate: source.GetCertificate,
@@ -182,7 +183,7 @@ func cacheOptions() cache.Options {
 }
 
 // addFacts gives the manager what runs beside the webhook server.
-func addFacts(mgr manager.Manager, facts *cluster.Facts, source *certs.FileSource) error {
+func addFacts(mgr manager.Manager, facts *cluster.Facts, source certificateSource) error {
 	for _, runnable := range []manager.Runnable{source, facts} {
 		if err := mgr.Add(runnable); err != nil {
 			return fmt.Errorf("prepare the server: %w", err)
@@ -191,8 +192,11 @@ func addFacts(mgr manager.Manager, facts *cluster.Facts, source *certs.FileSourc
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("prepare the probes: %w", err)
 	}
-	if err := mgr.AddReadyzCheck("facts", facts.Ready); err != nil {
-		return fmt.Errorf("prepare the probes: %w", err)
+	checks := map[string]healthz.Checker{"facts": facts.Ready, "certificate": source.Ready}
+	for name, check := range checks {
+		if err := mgr.AddReadyzCheck(name, check); err != nil {
+			return fmt.Errorf("prepare the probes: %w", err)
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,46 +23,40 @@ type BerthOptions struct {
 	Binary string
 	// Args are added to those of berth serve.
 	Args []string
+	// SelfManaged leaves the certificate and caBundle to berth; otherwise it serves one that is made here.
+	SelfManaged bool
 }
 
 // Berth is a running berth that the API server calls. Its Process can be killed and started again.
 type Berth struct {
 	*Process
 
+	// Binary is what runs.
+	Binary string
 	// Address is where the webhooks are served, MetricsAddress where the metrics are: 127.0.0.1:PORT.
 	Address, MetricsAddress string
-	// CABundle signed the serving certificate, PEM.
+	// CABundle signed the serving certificate, PEM. It is nil when berth manages that itself.
 	CABundle []byte
 }
 
 // StartBerth applies deploy/berth.yaml, runs berth with the rights of its own ServiceAccount, and returns when the API
 // server calls it.
 func (cp *ControlPlane) StartBerth(ctx context.Context, options BerthOptions) (*Berth, error) {
-	if options.Binary == "" {
-		options.Binary = cp.path("berth")
-		if err := buildBerth(ctx, cp.root, options.Binary); err != nil {
+	if err := cp.build(ctx, &options); err != nil {
+		return nil, err
+	}
+	berth, err := cp.defineBerth("berth", options)
+	if err != nil {
+		return nil, err
+	}
+	webhooks, err := cp.install(ctx, berth.Address, berth.CABundle)
+	if err != nil {
+		return nil, err
+	}
+	if options.SelfManaged { // It is ready when it has written into both.
+		if err := cp.apply(ctx, webhooks); err != nil {
 			return nil, err
 		}
-	}
-	berth, err := cp.defineBerth(options)
-	if err != nil {
-		return nil, err
-	}
-	documents, err := readManifests(cp.root, berth.Address, berth.CABundle)
-	if err != nil {
-		return nil, err
-	}
-	if err := cp.apply(ctx, documents.base); err != nil {
-		return nil, err
-	}
-	if _, _, err := cp.Kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinition/placementpolicies.berth.dev"); err != nil {
-		return nil, err
-	}
-	if err := cp.apply(ctx, documents.policies); err != nil {
-		return nil, err
-	}
-	if err := cp.writeTokenKubeconfig(ctx); err != nil {
-		return nil, err
 	}
 	if err := berth.Start(ctx); err != nil {
 		return nil, err
@@ -69,10 +64,34 @@ func (cp *ControlPlane) StartBerth(ctx context.Context, options BerthOptions) (*
 	if err := berth.WaitReady(ctx); err != nil {
 		return nil, err
 	}
-	if err := cp.register(ctx, documents.webhooks); err != nil {
-		return nil, err
+	return berth, cp.register(ctx, webhooks)
+}
+
+// install applies everything but the webhook configurations, which it returns, and writes berth's kubeconfig.
+func (cp *ControlPlane) install(ctx context.Context, address string, caBundle []byte) (webhooks string, err error) {
+	documents, err := readManifests(cp.root, address, caBundle)
+	if err != nil {
+		return "", err
 	}
-	return berth, nil
+	if err := cp.apply(ctx, documents.base); err != nil {
+		return "", err
+	}
+	if _, _, err := cp.Kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinition/placementpolicies.berth.dev"); err != nil {
+		return "", err
+	}
+	if err := cp.apply(ctx, documents.policies); err != nil {
+		return "", err
+	}
+	return documents.webhooks, cp.writeTokenKubeconfig(ctx)
+}
+
+// build makes sure that there is a berth to run.
+func (cp *ControlPlane) build(ctx context.Context, options *BerthOptions) error {
+	if options.Binary != "" {
+		return nil
+	}
+	options.Binary = cp.path("berth")
+	return buildBerth(ctx, cp.root, options.Binary)
 }
 
 func buildBerth(ctx context.Context, root, output string) error {
@@ -84,34 +103,37 @@ func buildBerth(ctx context.Context, root, output string) error {
 	return nil
 }
 
-// defineBerth makes the serving certificate and the command line.
-func (cp *ControlPlane) defineBerth(options BerthOptions) (*Berth, error) {
+// defineBerth makes the command line and, unless berth does, the serving certificate.
+func (cp *ControlPlane) defineBerth(name string, options BerthOptions) (*Berth, error) {
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	// A CA of its own: the API server must trust berth by the caBundle and by nothing else.
-	authority, err := newAuthority(cp.dir, "berth-webhook")
-	if err != nil {
-		return nil, err
-	}
-	serving, err := authority.server("berth-serving")
-	if err != nil {
-		return nil, err
-	}
 	address := func(i int) string { return "127.0.0.1:" + strconv.Itoa(ports[i]) }
-	berth := &Berth{Address: address(0), MetricsAddress: address(2), CABundle: authority.bundle}
-	berth.Process = cp.define("berth", cp.get("http://"+address(1)+"/readyz"), append([]string{
+	berth := &Berth{Binary: options.Binary, Address: address(0), MetricsAddress: address(2)}
+	certificate := []string{"--ca-secret=berth-system/berth-ca"}
+	if !options.SelfManaged {
+		// A CA of its own: the API server must trust berth by the caBundle and by nothing else.
+		authority, err := newAuthority(cp.dir, "berth-webhook")
+		if err != nil {
+			return nil, err
+		}
+		serving, err := authority.server("berth-serving")
+		if err != nil {
+			return nil, err
+		}
+		berth.CABundle = authority.bundle
+		certificate = []string{"--tls-cert-file=" + serving.cert, "--tls-private-key-file=" + serving.key}
+	}
+	berth.Process = cp.define(name, cp.get("http://"+address(1)+"/readyz"), slices.Concat([]string{
 		"serve",
 		"--kubeconfig=" + cp.kubeconfigOf("berth"),
 		"--webhook-bind-address=" + berth.Address,
 		"--health-probe-bind-address=" + address(1),
 		"--metrics-bind-address=" + berth.MetricsAddress,
-		"--tls-cert-file=" + serving.cert,
-		"--tls-private-key-file=" + serving.key,
 		// A Pod knows its namespace; here it has to be said.
 		"--leader-election-namespace=berth-system",
-	}, options.Args...)...)
+	}, certificate, options.Args)...)
 	berth.path = options.Binary
 	return berth, nil
 }

@@ -9,6 +9,14 @@ app.kubernetes.io/name: berth
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
+{{/* What makes cert-manager's cainjector write caBundle. */}}
+{{- define "berth.injectCA" -}}
+{{- if eq .Values.certs.source "cert-manager" }}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/berth-ca
+{{- end }}
+{{- end }}
+
 {{/*
 One webhook, mutating or validating. Takes name, path and the root context.
 Which requests come is decided here and not in berth: what is excluded must work
@@ -24,8 +32,10 @@ clientConfig:
     namespace: {{ $.Release.Namespace }}
     path: {{ .path }}
     port: 443
+  {{- if eq $.Values.certs.source "files" }}
   {{- with $.Values.webhook.caBundle }}
   caBundle: {{ . }}
+  {{- end }}
   {{- end }}
 rules:
   - apiGroups: [apps]

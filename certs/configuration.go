@@ -1,0 +1,200 @@
+package certs
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"sync"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+)
+
+// configuration is what matters here of a webhook configuration.
+type configuration struct {
+	kind, resourceVersion string
+	hooks                 []hook
+}
+
+// hook is one webhook: where the API server calls it, and whom it trusts there.
+type hook struct {
+	name, host string
+	caBundle   []byte
+}
+
+func newHook(name string, client *admissionv1.WebhookClientConfig) hook {
+	h := hook{name: name, caBundle: client.CABundle}
+	if client.Service != nil {
+		h.host = client.Service.Name + "." + client.Service.Namespace + ".svc"
+	} else if client.URL != nil {
+		// The API server has validated it.
+		if address, err := url.Parse(*client.URL); err == nil {
+			h.host = address.Hostname()
+		}
+	}
+	return h
+}
+
+// newConfiguration takes what an informer brings.
+func newConfiguration(object any) (*configuration, error) {
+	switch o := object.(type) {
+	case *admissionv1.MutatingWebhookConfiguration:
+		c := &configuration{kind: "MutatingWebhookConfiguration", resourceVersion: o.ResourceVersion}
+		for i := range o.Webhooks {
+			c.hooks = append(c.hooks, newHook(o.Webhooks[i].Name, &o.Webhooks[i].ClientConfig))
+		}
+		return c, nil
+	case *admissionv1.ValidatingWebhookConfiguration:
+		c := &configuration{kind: "ValidatingWebhookConfiguration", resourceVersion: o.ResourceVersion}
+		for i := range o.Webhooks {
+			c.hooks = append(c.hooks, newHook(o.Webhooks[i].Name, &o.Webhooks[i].ClientConfig))
+		}
+		return c, nil
+	}
+	return nil, fmt.Errorf("%T is no webhook configuration", object)
+}
+
+// trusts says whether every webhook of the configuration has the CA in its bundle.
+func (c *configuration) trusts(cert *x509.Certificate) bool {
+	return !slices.ContainsFunc(c.hooks, func(h hook) bool {
+		trusted, err := parseBundle(h.caBundle)
+		return err != nil || !trusted.contains(cert)
+	})
+}
+
+// verify does what the API server does with a serving certificate.
+func (c *configuration) verify(leaf *x509.Certificate, options x509.VerifyOptions) error {
+	for _, h := range c.hooks {
+		options.Roots = x509.NewCertPool()
+		options.Roots.AppendCertsFromPEM(h.caBundle)
+		options.DNSName = h.host
+		if _, err := leaf.Verify(options); err != nil {
+			return fmt.Errorf("%s, webhook %s: %w", c.kind, h.name, err)
+		}
+	}
+	return nil
+}
+
+// has says whether the configuration has exactly this caBundle everywhere.
+func (c *configuration) has(caBundle []byte) bool {
+	return !slices.ContainsFunc(c.hooks, func(h hook) bool { return !bytes.Equal(h.caBundle, caBundle) })
+}
+
+// applied is what server-side apply gets: the two fields that berth owns.
+func (c *configuration) applied(name string, caBundle []byte) ([]byte, error) {
+	type clientConfig struct {
+		CABundle []byte `json:"caBundle"`
+	}
+	type webhook struct {
+		Name         string       `json:"name"`
+		ClientConfig clientConfig `json:"clientConfig"`
+	}
+	object := struct {
+		metav1.TypeMeta `json:",inline"`
+		Metadata        map[string]string `json:"metadata"`
+		Webhooks        []webhook         `json:"webhooks"`
+	}{
+		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: c.kind},
+		// The version makes the write fail when another replica has written meanwhile.
+		Metadata: map[string]string{"name": name, "resourceVersion": c.resourceVersion},
+	}
+	for _, h := range c.hooks {
+		object.Webhooks = append(object.Webhooks, webhook{h.name, clientConfig{caBundle}})
+	}
+	return json.Marshal(object)
+}
+
+// The two configurations, and what the API calls them.
+const (
+	mutating = iota
+	validating
+	configurations
+)
+
+var resources = [configurations]string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
+
+// view is the two configurations at one moment; nil: there is none.
+type view [configurations]*configuration
+
+// publication is the two webhook configurations, by which the API server learns
+// whom to trust.
+type publication struct {
+	client rest.Interface
+	name   string // of both
+
+	mu   sync.Mutex
+	seen view
+}
+
+func (p *publication) saw(which int, c *configuration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen[which] = c
+}
+
+func (p *publication) view() view {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen
+}
+
+// publish writes the bundle into one configuration.
+func (p *publication) publish(ctx context.Context, which int, c *configuration, caBundle []byte) error {
+	body, err := c.applied(p.name, caBundle)
+	if err != nil {
+		return fmt.Errorf("encode %s %s: %w", c.kind, p.name, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err = p.client.Patch(types.ApplyPatchType).Resource(resources[which]).Name(p.name).
+		Param("fieldManager", fieldManager).Param("force", "true").Body(body).Do(ctx).Error()
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return errLater
+	case err != nil:
+		return fmt.Errorf("write caBundle into %s %s: %w", c.kind, p.name, err)
+	}
+	return nil
+}
+
+// complete says what is missing of the two configurations.
+func (v view) complete() error {
+	if v[mutating] == nil || v[validating] == nil {
+		return errIncomplete
+	}
+	return nil
+}
+
+// trusts says whether all configurations that exist trust the CA.
+func (v view) trusts(cert *x509.Certificate) bool {
+	return !slices.ContainsFunc(v[:], func(c *configuration) bool { return c != nil && !c.trusts(cert) })
+}
+
+// published says whether anybody is trusted.
+func (v view) published() bool {
+	return slices.ContainsFunc(v[:], func(c *configuration) bool {
+		return c != nil && slices.ContainsFunc(c.hooks, func(h hook) bool { return len(h.caBundle) > 0 })
+	})
+}
+
+// hosts is the names under which the API server calls berth, sorted.
+func (v view) hosts() []string {
+	var hosts []string
+	for _, c := range v {
+		if c == nil {
+			continue
+		}
+		for _, h := range c.hooks {
+			hosts = append(hosts, h.host)
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
