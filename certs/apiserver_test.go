@@ -4,11 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
-	"os"
-	"os/exec"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,53 +13,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"berth.dev/berth/certs"
+	"berth.dev/berth/e2e/apiserver"
 )
 
-// apiServer is a real one, which the tests of this package share: each uses
-// names of its own.
-var apiServer struct {
-	environment envtest.Environment
-	start       func() (*rest.Config, error)
-}
-
-func TestMain(m *testing.M) {
-	log.SetLogger(logr.Discard())
-	klog.SetLogger(logr.Discard())
-	apiServer.start = sync.OnceValues(func() (*rest.Config, error) {
-		assets, err := controlPlane()
-		if err != nil {
-			return nil, err
-		}
-		apiServer.environment = envtest.Environment{BinaryAssetsDirectory: assets}
-		config, err := apiServer.environment.Start()
-		if err == nil {
-			config.QPS = -1
-		}
-		return config, err
-	})
-	m.Run()
-	if err := apiServer.environment.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "stop the API server:", err)
-	}
-}
-
-// controlPlane is the folder of etcd and kube-apiserver, which are built when
-// they are not there.
-func controlPlane() (string, error) {
-	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
-		return assets, nil
-	}
-	build := exec.Command("go", "run", ".")
-	build.Dir = "../e2e/controlplane"
-	build.Stderr = os.Stderr
-	folder, err := build.Output()
-	return strings.TrimSpace(string(folder)), err
-}
+func TestMain(m *testing.M) { apiserver.Main(m) }
 
 // installation is what the chart makes for berth in a cluster.
 type installation struct {
@@ -76,10 +30,7 @@ type installation struct {
 // install makes an empty Secret and two configurations without caBundle.
 func install(t *testing.T, name string) *installation {
 	t.Helper()
-	config, err := apiServer.start()
-	if err != nil {
-		t.Fatalf("no API server to test with, 'make unit' builds one: %v", err)
-	}
+	config := apiserver.Config(t)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)

@@ -2,82 +2,28 @@ package cluster_test
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/cluster"
+	"berth.dev/berth/e2e/apiserver"
 )
 
-// apiServer is a real one, which the tests of this package share: each uses
-// names of its own.
-var apiServer = struct {
-	environment envtest.Environment
-	start       func() (*rest.Config, error)
-}{}
-
-func TestMain(m *testing.M) {
-	log.SetLogger(logr.Discard())
-	apiServer.start = sync.OnceValues(func() (*rest.Config, error) {
-		assets, err := controlPlane()
-		if err != nil {
-			return nil, err
-		}
-		apiServer.environment = envtest.Environment{
-			BinaryAssetsDirectory: assets,
-			CRDDirectoryPaths:     []string{"../deploy/chart/crds"},
-			ErrorIfCRDPathMissing: true,
-		}
-		return apiServer.environment.Start()
-	})
-	m.Run()
-	if err := apiServer.environment.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "stop the API server:", err)
-	}
-}
-
-// controlPlane is the folder of etcd and kube-apiserver, which are built when
-// they are not there.
-func controlPlane() (string, error) {
-	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
-		return assets, nil
-	}
-	build := exec.Command("go", "run", ".")
-	build.Dir = "../e2e/controlplane"
-	build.Stderr = os.Stderr
-	folder, err := build.Output()
-	return strings.TrimSpace(string(folder)), err
-}
-
-func restConfig(t *testing.T) *rest.Config {
-	t.Helper()
-	shared, err := apiServer.start()
-	if err != nil {
-		t.Fatalf("no API server to test with, 'make unit' builds one: %v", err)
-	}
-	return shared
-}
+func TestMain(m *testing.M) { apiserver.Main(m) }
 
 // admin is a client that may do everything and caches nothing.
 func admin(t *testing.T) client.Client {
 	t.Helper()
-	c, err := client.New(restConfig(t), client.Options{Scheme: testScheme(t)})
+	c, err := client.New(apiserver.Config(t), client.Options{Scheme: testScheme(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +44,7 @@ func testScheme(t *testing.T) *runtime.Scheme {
 // startFacts follows the API server until the test ends, and is ready.
 func startFacts(t *testing.T) *cluster.Facts {
 	t.Helper()
-	mgr, err := manager.New(restConfig(t), manager.Options{
+	mgr, err := manager.New(apiserver.Config(t), manager.Options{
 		Scheme:  testScheme(t),
 		Cache:   cluster.CacheOptions(),
 		Metrics: metricsserver.Options{BindAddress: "0"},

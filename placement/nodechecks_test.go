@@ -194,6 +194,20 @@ func TestPodsThatMayStayUntilTheyAreReplacedAreNotLost(t *testing.T) {
 	}
 }
 
+func TestPodsThatATaintEvictsAreLost(t *testing.T) {
+	nodes := fleet()
+	for _, n := range nodes[4:] {
+		n.Spec.Taints = []corev1.Taint{{Key: "team", Value: "b", Effect: corev1.TaintEffectNoExecute}}
+	}
+	old := daemonSet(t, tutorial)
+	old.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Key: "team", Operator: "Exists"}}
+	updated := daemonSet(t, tutorial)
+	survey := nodes.Survey(&old.Spec.Template.Spec, &updated.Spec.Template.Spec)
+	if survey.Before != 6 || survey.Eligible != 4 || survey.Lost != 2 {
+		t.Errorf("survey %+v; want pods on 6 nodes before, on 4 now, and 2 lost at once", survey)
+	}
+}
+
 func TestAnUpdateThatLeavesThePlacementAloneIsNotDeniedForItsNodes(t *testing.T) {
 	old := daemonSet(t, tutorial)
 	policies := compile(t, policy(t, "p", "nodeSelector: {app: example}\nnodeChecks: {validationActions: [Deny]}"))

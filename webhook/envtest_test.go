@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -32,24 +30,9 @@ import (
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/cluster"
+	"berth.dev/berth/e2e/apiserver"
 	"berth.dev/berth/placement"
 )
-
-// controlPlane is the folder of etcd and kube-apiserver, which are built when they are not there.
-func controlPlane(t *testing.T) string {
-	t.Helper()
-	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
-		return assets
-	}
-	build := exec.CommandContext(t.Context(), "go", "run", ".")
-	build.Dir = "../e2e/controlplane"
-	build.Stderr = os.Stderr
-	folder, err := build.Output()
-	if err != nil {
-		t.Fatalf("no API server to test with: run 'make unit', which builds one, or set KUBEBUILDER_ASSETS: %v", err)
-	}
-	return strings.TrimSpace(string(folder))
-}
 
 // forgetfulFacts can forget the namespaces, and then cannot ask for them either.
 type forgetfulFacts struct {
@@ -79,8 +62,12 @@ func realAPIServer(t *testing.T) (client.Client, *forgetfulFacts) {
 			t.Fatal(err)
 		}
 	}
+	assets, err := apiserver.Assets()
+	if err != nil {
+		t.Fatal(err)
+	}
 	environment := &envtest.Environment{
-		BinaryAssetsDirectory: controlPlane(t),
+		BinaryAssetsDirectory: assets,
 		CRDDirectoryPaths:     []string{"../deploy/chart/crds"},
 		ErrorIfCRDPathMissing: true,
 		WebhookInstallOptions: envtest.WebhookInstallOptions{Paths: []string{"../deploy/berth.yaml"}},
