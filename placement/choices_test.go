@@ -3,6 +3,7 @@ package placement_test
 import (
 	"fmt"
 	"strconv"
+	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,18 @@ import (
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/placement"
 )
+
+// addSeeds gives a fuzz target so many seeds of so many bytes.
+func addSeeds(f *testing.F, seeds, length int) {
+	f.Helper()
+	for seed := range seeds {
+		bytes := make([]byte, length)
+		for i := range bytes {
+			bytes[i] = byte((i*i*7 + seed*31 + i*seed) >> 1)
+		}
+		f.Add(bytes)
+	}
+}
 
 // choices turns fuzz bytes into a case of the laws. Keys and values come from a
 // small universe, so that they meet.

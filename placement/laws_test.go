@@ -19,13 +19,7 @@ import (
 )
 
 func FuzzDecideKeepsTheLaws(f *testing.F) {
-	for seed := range 64 {
-		bytes := make([]byte, 96)
-		for i := range bytes {
-			bytes[i] = byte((i*i*7 + seed*31 + i*seed) >> 1)
-		}
-		f.Add(bytes)
-	}
+	addSeeds(f, 64, 96)
 	nodes := universe()
 	f.Fuzz(func(t *testing.T, bytes []byte) {
 		c := &choices{bytes}
@@ -121,13 +115,7 @@ func (noNodes) Survey(*corev1.PodSpec, *corev1.PodSpec) placement.Survey {
 }
 
 func FuzzADigestNamesExactlyOneChange(f *testing.F) {
-	for seed := range 32 {
-		bytes := make([]byte, 128)
-		for i := range bytes {
-			bytes[i] = byte((i*i*5 + seed*17 + i*seed) >> 1)
-		}
-		f.Add(bytes)
-	}
+	addSeeds(f, 32, 128)
 	policies := compile(f, policy(f, "p", "tolerations: [{key: never, operator: Exists}]\nnodeChecks: {validationActions: [Deny]}"))
 	digestOf := regexp.MustCompile(`berth.dev/acknowledge=([0-9a-f]{12})`)
 	f.Fuzz(func(t *testing.T, bytes []byte) {

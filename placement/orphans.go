@@ -14,6 +14,9 @@ import (
 // whose a requirement or a toleration is, so while there is such a policy, none
 // is an orphan.
 func (d *draft) dropOrphans(selected, others []*policy) {
+	if d.record.empty() {
+		return
+	}
 	wanted := collect(slices.Concat(selected, others), d.daemonSet)
 	if len(wanted.failures) > 0 {
 		return

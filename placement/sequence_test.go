@@ -31,13 +31,7 @@ func (l *life) write(t *testing.T, own, updated *appsv1.DaemonSet) {
 }
 
 func FuzzALifeOfWritesNeverWidensWhatTheAuthorMeant(f *testing.F) {
-	for seed := range 48 {
-		bytes := make([]byte, 256)
-		for i := range bytes {
-			bytes[i] = byte((i*i*11 + seed*37 + i*seed) >> 1)
-		}
-		f.Add(bytes)
-	}
+	addSeeds(f, 48, 256)
 	nodes := universe()
 	f.Fuzz(func(t *testing.T, bytes []byte) {
 		c := &choices{bytes}
