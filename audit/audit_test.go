@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/e2e/apiserver"
 )
 
 func newNode(name string, labels map[string]string) *corev1.Node {
@@ -80,35 +81,35 @@ func TestTheAuditSaysWhatPoliciesFindInDaemonSetsThatExist(t *testing.T) {
 		newNode("audit-red", map[string]string{"pool": "red"}),
 		newNode("audit-none", nil),
 	} {
-		create(t, c, node)
-		change(t, c, node, func() {
+		apiserver.Create(t, c, node)
+		apiserver.Change(t, c, node, func() {
 			node.Spec.Taints = nil // The API server makes every node not-ready.
 			if node.Name == "audit-tainted" {
 				node.Spec.Taints = []corev1.Taint{{Key: "gpu", Value: "on", Effect: corev1.TaintEffectNoSchedule}}
 			}
 		})
 	}
-	create(t, c, newNamespace("audit"))
+	apiserver.Create(t, c, newNamespace("audit"))
 	free := newDaemonSet("audit", "free")
-	create(t, c, free)
+	apiserver.Create(t, c, free)
 	red := newDaemonSet("audit", "red")
 	red.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "red"}
-	create(t, c, red)
+	apiserver.Create(t, c, red)
 	critical := newDaemonSet("audit", "critical")
 	critical.Spec.Template.Spec.PriorityClassName = "system-node-critical"
-	create(t, c, critical)
+	apiserver.Create(t, c, critical)
 	system := newDaemonSet("kube-system", "audit-system")
-	create(t, c, system)
+	apiserver.Create(t, c, system)
 	policy := newPolicy("audit", "audit")
-	create(t, c, policy)
+	apiserver.Create(t, c, policy)
 	trial := newPolicy("audit-trial", "audit")
 	trial.Spec.Mode = v1alpha1.ModeAudit
 	trial.Spec.NodeSelector = map[string]v1alpha1.NodeLabelValue{"disk": "ssd"}
 	trial.Spec.NodeChecks.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Audit}
-	create(t, c, trial)
+	apiserver.Create(t, c, trial)
 	everywhere := newPolicy("audit-everywhere", "audit")
 	everywhere.Spec.MatchConstraints.NamespaceSelector = nil
-	create(t, c, everywhere)
+	apiserver.Create(t, c, everywhere)
 	r := startReplica(t)
 
 	status := func(daemonSets v1alpha1.DaemonSetCounts, nodes int32) v1alpha1.PlacementPolicyStatus {
@@ -136,7 +137,7 @@ func TestTheAuditSaysWhatPoliciesFindInDaemonSetsThatExist(t *testing.T) {
 			"red running": 0, "red missing": 1, "red blocked_by_taint": 0, "red excluded": 3,
 		}
 		var got map[string]float64
-		eventually(t, "the metrics", func() bool {
+		apiserver.Eventually(t, "the metrics", func() bool {
 			got = series(t, r, "audit")
 			return maps.Equal(want, got)
 		})
@@ -148,14 +149,14 @@ func TestTheAuditSaysWhatPoliciesFindInDaemonSetsThatExist(t *testing.T) {
 			`Warning PlacementViolation DaemonSet/red PlacementPolicy/audit: spec.template.spec.nodeSelector[pool]: Invalid value: "red": ` +
 				`policy "audit" requires "blue": remove the key or set it to "blue" (and 1 more)`,
 		}
-		eventually(t, "two Events", func() bool { return len(eventsOf(t, c, "audit")) >= len(want) })
+		apiserver.Eventually(t, "two Events", func() bool { return len(eventsOf(t, c, "audit")) >= len(want) })
 		if diff := cmp.Diff(want, eventsOf(t, c, "audit")); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 	t.Run("what is mended", func(t *testing.T) {
 		for _, ds := range []*appsv1.DaemonSet{free, red} {
-			change(t, c, ds, func() { ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "blue"} })
+			apiserver.Change(t, c, ds, func() { ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "blue"} })
 		}
 		eventuallyStatus(t, c, policy, status(v1alpha1.DaemonSetCounts{Matched: 2, Compliant: 2}, 1))
 	})
@@ -180,16 +181,16 @@ func TestTheAuditSaysWhatPoliciesFindInDaemonSetsThatExist(t *testing.T) {
 
 func TestANewLeaderTellsOfAProblemOnceMore(t *testing.T) {
 	c := admin(t)
-	create(t, c, newNamespace("leader"))
-	create(t, c, newDaemonSet("leader", "agent"))
-	create(t, c, newPolicy("leader", "leader"))
+	apiserver.Create(t, c, newNamespace("leader"))
+	apiserver.Create(t, c, newDaemonSet("leader", "agent"))
+	apiserver.Create(t, c, newPolicy("leader", "leader"))
 	for told := range 2 {
 		r := startReplica(t)
-		eventually(t, "an Event of its own", func() bool { return len(eventsOf(t, c, "leader")) == told+1 })
+		apiserver.Eventually(t, "an Event of its own", func() bool { return len(eventsOf(t, c, "leader")) == told+1 })
 		// Others in its place decide on the DaemonSet again.
 		node := newNode("leader", nil)
-		create(t, c, node)
-		eventually(t, "the node counts", func() bool {
+		apiserver.Create(t, c, node)
+		apiserver.Eventually(t, "the node counts", func() bool {
 			policy := newPolicy("leader", "leader")
 			statusOf(t, c, policy)
 			return policy.Status.Nodes != nil && policy.Status.Nodes.Total == 1
@@ -206,11 +207,11 @@ func TestANewLeaderTellsOfAProblemOnceMore(t *testing.T) {
 
 func TestPoliciesThatContradictEachOtherBothSaySo(t *testing.T) {
 	c := admin(t)
-	create(t, c, newNamespace("conflict"))
+	apiserver.Create(t, c, newNamespace("conflict"))
 	blue, green := newPolicy("conflict-blue", "conflict"), newPolicy("conflict-green", "conflict")
 	green.Spec.NodeSelector["pool"] = "green"
-	create(t, c, green)
-	create(t, c, blue)
+	apiserver.Create(t, c, green)
+	apiserver.Create(t, c, blue)
 	startReplica(t)
 
 	status := func(message string) v1alpha1.PlacementPolicyStatus {
@@ -233,19 +234,19 @@ func TestPoliciesThatContradictEachOtherBothSaySo(t *testing.T) {
 
 func TestAQuietClusterSeesNoWriteAndARestlessOneFew(t *testing.T) {
 	c := admin(t)
-	create(t, c, newNamespace("quiet"))
+	apiserver.Create(t, c, newNamespace("quiet"))
 	for i := range 3 {
 		policy := newPolicy(fmt.Sprintf("quiet-%d", i), "quiet")
-		create(t, c, policy)
-		create(t, c, newDaemonSet("quiet", policy.Name))
+		apiserver.Create(t, c, policy)
+		apiserver.Create(t, c, newDaemonSet("quiet", policy.Name))
 	}
 	r := startReplica(t)
 	last := newPolicy("quiet-2", "quiet")
-	eventually(t, "the audit is in the status", func() bool {
+	apiserver.Eventually(t, "the audit is in the status", func() bool {
 		statusOf(t, c, last)
 		return last.Status.DaemonSets != nil && last.Status.DaemonSets.Matched == 3
 	})
-	eventually(t, "three Events are written", func() bool { return r.writes.events.Load() == 3 })
+	apiserver.Eventually(t, "three Events are written", func() bool { return r.writes.events.Load() == 3 })
 
 	before := r.writes.String()
 	time.Sleep(12 * time.Second)
@@ -256,11 +257,11 @@ func TestAQuietClusterSeesNoWriteAndARestlessOneFew(t *testing.T) {
 	calm := r.writes.status.Load()
 	began := time.Now()
 	for i := range 100 {
-		create(t, c, newNode(fmt.Sprintf("restless-%d", i), nil))
-		create(t, c, newDaemonSet("kube-system", fmt.Sprintf("restless-%d", i)))
+		apiserver.Create(t, c, newNode(fmt.Sprintf("restless-%d", i), nil))
+		apiserver.Create(t, c, newDaemonSet("kube-system", fmt.Sprintf("restless-%d", i)))
 		time.Sleep(50 * time.Millisecond)
 	}
-	eventually(t, "the last node is counted", func() bool {
+	apiserver.Eventually(t, "the last node is counted", func() bool {
 		statusOf(t, c, last)
 		return last.Status.Nodes.Total == 100
 	})
@@ -273,20 +274,20 @@ func TestAQuietClusterSeesNoWriteAndARestlessOneFew(t *testing.T) {
 
 func TestMatchConditionsAreAskedOnceForEachVersionOfADaemonSet(t *testing.T) {
 	c := admin(t)
-	create(t, c, newNamespace("conditional"))
+	apiserver.Create(t, c, newNamespace("conditional"))
 	policy := newPolicy("conditional", "conditional")
 	policy.Spec.MatchConditions = []v1alpha1.MatchCondition{{
 		Name:       "agents",
 		Expression: `object.spec.template.spec.containers.all(c, c.image.startsWith("agent:")) && namespaceObject.metadata.name == "conditional"`,
 	}}
-	create(t, c, policy)
+	apiserver.Create(t, c, policy)
 	failing := newPolicy("conditional-failing", "conditional")
 	failing.Spec.MatchConditions = []v1alpha1.MatchCondition{{Name: "typo", Expression: "object.spec.nowhere == 1"}}
-	create(t, c, failing)
-	create(t, c, newDaemonSet("conditional", "agent"))
+	apiserver.Create(t, c, failing)
+	apiserver.Create(t, c, newDaemonSet("conditional", "agent"))
 	other := newDaemonSet("conditional", "other")
 	other.Spec.Template.Spec.Containers[0].Image = "other:1"
-	create(t, c, other)
+	apiserver.Create(t, c, other)
 	startReplica(t)
 
 	status := func(matched int32) v1alpha1.PlacementPolicyStatus {
@@ -297,6 +298,6 @@ func TestMatchConditionsAreAskedOnceForEachVersionOfADaemonSet(t *testing.T) {
 	}
 	eventuallyStatus(t, c, policy, status(1))
 	eventuallyStatus(t, c, failing, status(0))
-	change(t, c, other, func() { other.Spec.Template.Spec.Containers[0].Image = "agent:2" })
+	apiserver.Change(t, c, other, func() { other.Spec.Template.Spec.Containers[0].Image = "agent:2" })
 	eventuallyStatus(t, c, policy, status(2))
 }

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/e2e/apiserver"
 )
 
 // newPolicy requires pool=blue of DaemonSets in namespaces with the team's label.
@@ -53,7 +54,7 @@ func eventuallyStatus(t *testing.T, c client.Client, policy *v1alpha1.PlacementP
 // it is there.
 func statusOf(t *testing.T, c client.Client, policy *v1alpha1.PlacementPolicy) v1alpha1.PlacementPolicyStatus {
 	t.Helper()
-	eventually(t, "policy "+policy.Name+" has a status", func() bool {
+	apiserver.Eventually(t, "policy "+policy.Name+" has a status", func() bool {
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(policy), policy); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +67,7 @@ func TestAPolicySaysInItsStatusWhetherItIsInForce(t *testing.T) {
 	c := admin(t)
 	startReplica(t)
 	policy := newPolicy("status", "status")
-	create(t, c, policy)
+	apiserver.Create(t, c, policy)
 
 	steps := []struct {
 		name string
@@ -96,7 +97,7 @@ func TestAPolicySaysInItsStatusWhetherItIsInForce(t *testing.T) {
 		},
 	}
 	for _, step := range steps {
-		change(t, c, policy, step.edit)
+		apiserver.Change(t, c, policy, step.edit)
 		step.want.Type = v1alpha1.ConditionReady
 		want := v1alpha1.PlacementPolicyStatus{
 			ObservedGeneration: step.want.ObservedGeneration,
@@ -111,9 +112,9 @@ func TestAPolicySaysInItsStatusWhetherItIsInForce(t *testing.T) {
 func TestOneReplicaWritesAndTheNextTakesOver(t *testing.T) {
 	c := admin(t)
 	first := startReplica(t)
-	eventually(t, "the first replica leads", first.election.Leads)
+	apiserver.Eventually(t, "the first replica leads", first.election.Leads)
 	policy := newPolicy("takeover", "takeover")
-	create(t, c, policy)
+	apiserver.Create(t, c, policy)
 	statusOf(t, c, policy)
 
 	second := startReplica(t)
@@ -125,12 +126,12 @@ func TestOneReplicaWritesAndTheNextTakesOver(t *testing.T) {
 		t.Error("a replica that has stopped leads")
 	}
 	began := time.Now()
-	eventually(t, "the second replica leads", second.election.Leads)
+	apiserver.Eventually(t, "the second replica leads", second.election.Leads)
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("the second replica waited %s: the first did not let go of the lease", took)
 	}
 
-	change(t, c, policy, func() { policy.Spec.Mode = v1alpha1.ModeAudit })
+	apiserver.Change(t, c, policy, func() { policy.Spec.Mode = v1alpha1.ModeAudit })
 	audited := enforced
 	audited.Message, audited.ObservedGeneration = "berth reports what this policy would do and changes nothing", 2
 	want := v1alpha1.PlacementPolicyStatus{
@@ -145,11 +146,11 @@ func TestOneReplicaWritesAndTheNextTakesOver(t *testing.T) {
 
 	// The third has looked at all policies when it has written the other.
 	third := startReplica(t)
-	eventually(t, "the third replica leads", third.election.Leads)
+	apiserver.Eventually(t, "the third replica leads", third.election.Leads)
 	written := policy.ResourceVersion
 	other := newPolicy("takeover-2", "takeover")
-	create(t, c, other)
-	eventually(t, "the third replica has audited", func() bool {
+	apiserver.Create(t, c, other)
+	apiserver.Eventually(t, "the third replica has audited", func() bool {
 		statusOf(t, c, other)
 		return other.Status.DaemonSets != nil
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -65,43 +64,6 @@ func startFacts(t *testing.T) *cluster.Facts {
 			t.Errorf("the manager ended with: %v", err)
 		}
 	})
-	eventually(t, "the facts are ready", func() bool { return facts.Ready(&http.Request{}) == nil })
+	apiserver.Eventually(t, "the facts are ready", func() bool { return facts.Ready(&http.Request{}) == nil })
 	return facts
-}
-
-// eventually waits for what the API server's events bring about.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if is() {
-			return
-		}
-	}
-	t.Fatalf("not within 20 s: %s", what)
-}
-
-// create makes an object, which is deleted when the test ends.
-func create(t *testing.T, c client.Client, object client.Object) {
-	t.Helper()
-	if err := c.Create(t.Context(), object); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := client.IgnoreNotFound(c.Delete(context.Background(), object)); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// change updates an object, whatever else happens to it meanwhile.
-func change(t *testing.T, c client.Client, object client.Object, edit func()) {
-	t.Helper()
-	before, ok := object.DeepCopyObject().(client.Object)
-	if !ok {
-		t.Fatalf("%T is no object", object)
-	}
-	edit()
-	if err := c.Patch(t.Context(), object, client.MergeFrom(before)); err != nil {
-		t.Fatal(err)
-	}
 }

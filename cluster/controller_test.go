@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"berth.dev/berth/cluster"
+	"berth.dev/berth/e2e/apiserver"
 	"berth.dev/berth/e2e/testbed"
 	"berth.dev/berth/placement"
 )
@@ -52,7 +53,7 @@ func TestPredictedNodesAreThoseThatTheDaemonSetControllerMakesPodsFor(t *testing
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the ServiceAccount that pods need", func() bool {
+	apiserver.Eventually(t, "the ServiceAccount that pods need", func() bool {
 		_, err := bed.Client.CoreV1().ServiceAccounts("default").Get(t.Context(), "default", metav1.GetOptions{})
 		return err == nil
 	})
@@ -128,7 +129,7 @@ func (b controllerBed) nodes(t *testing.T) []corev1.Node {
 func (b controllerBed) chosen(t *testing.T, daemonSets []*appsv1.DaemonSet) map[types.UID][]string {
 	t.Helper()
 	chosen := map[types.UID][]string{}
-	eventually(t, "the controller has made all pods", func() bool {
+	apiserver.Eventually(t, "the controller has made all pods", func() bool {
 		list, err := b.Client.AppsV1().DaemonSets("default").List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -224,7 +225,7 @@ func (b controllerBed) drawNodes(t *testing.T, round int) []corev1.Node {
 		}
 		return maps.EqualFunc(got, wanted, slices.Equal)
 	}
-	eventually(t, "the node lifecycle controller has tainted the nodes", settled)
+	apiserver.Eventually(t, "the node lifecycle controller has tainted the nodes", settled)
 
 	// When the controller makes pods by the last label of all, it knows everything before it.
 	for i := range nodesOfEach {
@@ -234,7 +235,7 @@ func (b controllerBed) drawNodes(t *testing.T, round int) []corev1.Node {
 		NodeSelector: map[string]string{roundLabel: strconv.Itoa(round)},
 		Tolerations:  []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 	})
-	eventually(t, "the DaemonSet controller knows the nodes", func() bool {
+	apiserver.Eventually(t, "the DaemonSet controller knows the nodes", func() bool {
 		n := 0
 		for _, pod := range b.pods(t) {
 			if metav1.GetControllerOf(&pod).UID == canary.UID {

@@ -14,6 +14,7 @@ import (
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/cluster"
 	"berth.dev/berth/conditions"
+	"berth.dev/berth/e2e/apiserver"
 	"berth.dev/berth/placement"
 )
 
@@ -59,50 +60,50 @@ func policiesFor(snapshot *cluster.Snapshot, namespace string) string {
 func TestFactsFollowTheCluster(t *testing.T) {
 	c := admin(t)
 	before := newNode("follow-1", map[string]string{"follow": "yes"})
-	create(t, c, before)
+	apiserver.Create(t, c, before)
 	facts := startFacts(t)
 	if got := matching(facts.Snapshot(), map[string]string{"follow": "yes"}); got != 1 {
 		t.Errorf("ready, and %d of 1 nodes known", got)
 	}
 
 	later := newNode("follow-2", nil)
-	create(t, c, later)
-	change(t, c, later, func() { later.Labels = map[string]string{"follow": "yes"} })
-	eventually(t, "a new node with a new label counts", func() bool {
+	apiserver.Create(t, c, later)
+	apiserver.Change(t, c, later, func() { later.Labels = map[string]string{"follow": "yes"} })
+	apiserver.Eventually(t, "a new node with a new label counts", func() bool {
 		return matching(facts.Snapshot(), map[string]string{"follow": "yes"}) == 2
 	})
-	change(t, c, before, func() { delete(before.Labels, "follow") })
-	eventually(t, "a node that lost its label does not count", func() bool {
+	apiserver.Change(t, c, before, func() { delete(before.Labels, "follow") })
+	apiserver.Eventually(t, "a node that lost its label does not count", func() bool {
 		return matching(facts.Snapshot(), map[string]string{"follow": "yes"}) == 1
 	})
-	change(t, c, later, func() {
+	apiserver.Change(t, c, later, func() {
 		later.Spec.Taints = []corev1.Taint{{Key: "follow", Effect: corev1.TaintEffectNoSchedule}}
 	})
-	eventually(t, "a node with a new taint is blocked", func() bool {
+	apiserver.Eventually(t, "a node with a new taint is blocked", func() bool {
 		return facts.Snapshot().Nodes().Survey(nil, selecting(map[string]string{"follow": "yes"})).Taint == "follow:NoSchedule"
 	})
 	if err := c.Delete(t.Context(), later); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a node that is gone does not count", func() bool {
+	apiserver.Eventually(t, "a node that is gone does not count", func() bool {
 		return matching(facts.Snapshot(), map[string]string{"follow": "yes"}) == 0
 	})
 
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "follow"}}
-	create(t, c, namespace)
+	apiserver.Create(t, c, namespace)
 	policy := newPolicy("follow", "follow")
-	create(t, c, policy)
-	eventually(t, "the namespace is known, the policy is not for it", func() bool {
+	apiserver.Create(t, c, policy)
+	apiserver.Eventually(t, "the namespace is known, the policy is not for it", func() bool {
 		return policiesFor(facts.Snapshot(), "follow") == "known=true policies=0"
 	})
-	change(t, c, namespace, func() { namespace.Labels = map[string]string{"team": "follow"} })
-	eventually(t, "the label brings the policy to the namespace", func() bool {
+	apiserver.Change(t, c, namespace, func() { namespace.Labels = map[string]string{"team": "follow"} })
+	apiserver.Eventually(t, "the label brings the policy to the namespace", func() bool {
 		return policiesFor(facts.Snapshot(), "follow") == "known=true policies=1"
 	})
 	if err := c.Delete(t.Context(), policy); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a policy that is gone is not in force", func() bool {
+	apiserver.Eventually(t, "a policy that is gone is not in force", func() bool {
 		return policiesFor(facts.Snapshot(), "follow") == "known=true policies=0"
 	})
 }
@@ -110,7 +111,7 @@ func TestFactsFollowTheCluster(t *testing.T) {
 func TestANodesHeartbeatMakesNoNewSnapshot(t *testing.T) {
 	c := admin(t)
 	node := newNode("heartbeat", nil)
-	create(t, c, node)
+	apiserver.Create(t, c, node)
 	facts := startFacts(t)
 
 	before := facts.Snapshot()
@@ -123,8 +124,8 @@ func TestANodesHeartbeatMakesNoNewSnapshot(t *testing.T) {
 	if facts.Snapshot() != before {
 		t.Error("20 heartbeats changed the snapshot")
 	}
-	change(t, c, node, func() { node.Labels = map[string]string{"heartbeat": "yes"} })
-	eventually(t, "a label after them does", func() bool {
+	apiserver.Change(t, c, node, func() { node.Labels = map[string]string{"heartbeat": "yes"} })
+	apiserver.Eventually(t, "a label after them does", func() bool {
 		return matching(facts.Snapshot(), map[string]string{"heartbeat": "yes"}) == 1
 	})
 }
@@ -132,17 +133,17 @@ func TestANodesHeartbeatMakesNoNewSnapshot(t *testing.T) {
 func TestAnInvalidEditLeavesTheLastGoodPolicyInForce(t *testing.T) {
 	c := admin(t)
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "edit", Labels: map[string]string{"team": "edit"}}}
-	create(t, c, namespace)
+	apiserver.Create(t, c, namespace)
 	policy := newPolicy("edit", "edit")
-	create(t, c, policy)
+	apiserver.Create(t, c, policy)
 	facts := startFacts(t)
 	if got, want := policiesFor(facts.Snapshot(), "edit"), "known=true policies=1"; got != want {
 		t.Fatalf("before the edit: %s, want %s", got, want)
 	}
 
 	before := facts.Snapshot()
-	change(t, c, policy, func() { policy.Spec.MatchConstraints.NamespaceSelector = invalid() })
-	eventually(t, "the edit is seen", func() bool { return facts.Snapshot() != before })
+	apiserver.Change(t, c, policy, func() { policy.Spec.MatchConstraints.NamespaceSelector = invalid() })
+	apiserver.Eventually(t, "the edit is seen", func() bool { return facts.Snapshot() != before })
 	if got, want := policiesFor(facts.Snapshot(), "edit"), "known=true policies=1"; got != want {
 		t.Errorf("after an invalid edit: %s, want %s", got, want)
 	}
@@ -152,21 +153,21 @@ func TestAnInvalidEditLeavesTheLastGoodPolicyInForce(t *testing.T) {
 	}
 	again := newPolicy("edit", "edit")
 	again.Spec.MatchConstraints.NamespaceSelector = invalid()
-	create(t, c, again)
-	eventually(t, "a new policy of that name has no former version", func() bool {
+	apiserver.Create(t, c, again)
+	apiserver.Eventually(t, "a new policy of that name has no former version", func() bool {
 		return policiesFor(facts.Snapshot(), "edit") == "known=true policies=0"
 	})
 }
 
 func TestAnEditWhoseConditionsDoNotCompileLeavesTheLastGoodOnesInForce(t *testing.T) {
 	c := admin(t)
-	create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "conditions", Labels: map[string]string{"team": "conditions"}}})
+	apiserver.Create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "conditions", Labels: map[string]string{"team": "conditions"}}})
 	policy := newPolicy("conditions", "conditions")
 	policy.Spec.MatchConditions = []v1alpha1.MatchCondition{{
 		Name:       "two",
 		Expression: `namespaceObject.metadata.labels.team == 'conditions' && request.operation == 'CREATE'`,
 	}}
-	create(t, c, policy)
+	apiserver.Create(t, c, policy)
 	facts := startFacts(t)
 	matches := func() string {
 		namespace, known := facts.Snapshot().Namespace("conditions")
@@ -181,17 +182,17 @@ func TestAnEditWhoseConditionsDoNotCompileLeavesTheLastGoodOnesInForce(t *testin
 	}
 
 	before := facts.Snapshot()
-	change(t, c, policy, func() { policy.Spec.MatchConditions[0].Expression = "request.operation ==" })
-	eventually(t, "the edit is seen", func() bool { return facts.Snapshot() != before })
+	apiserver.Change(t, c, policy, func() { policy.Spec.MatchConditions[0].Expression = "request.operation ==" })
+	apiserver.Eventually(t, "the edit is seen", func() bool { return facts.Snapshot() != before })
 	if got, want := matches(), "known=true met=true <nil>, known=true policies=1"; got != want {
 		t.Errorf("after an edit that does not compile: %s, want %s", got, want)
 	}
-	change(t, c, policy, func() { policy.Spec.MatchConditions[0].Expression = "request.operation == 'UPDATE'" })
-	eventually(t, "an edit that mends it counts", func() bool {
+	apiserver.Change(t, c, policy, func() { policy.Spec.MatchConditions[0].Expression = "request.operation == 'UPDATE'" })
+	apiserver.Eventually(t, "an edit that mends it counts", func() bool {
 		return matches() == "known=true met=false <nil>, known=true policies=1"
 	})
-	change(t, c, policy, func() { policy.Spec.MatchConditions = nil })
-	eventually(t, "a policy without conditions has none", func() bool {
+	apiserver.Change(t, c, policy, func() { policy.Spec.MatchConditions = nil })
+	apiserver.Eventually(t, "a policy without conditions has none", func() bool {
 		return facts.Snapshot().Conditions("conditions").Empty()
 	})
 }
@@ -202,13 +203,13 @@ func TestAChangedNamespaceAnnotationIsInTheNextSnapshot(t *testing.T) {
 		corev1.LastAppliedConfigAnnotation:  "{}",
 		v1alpha1.DefaultNamespaceAnnotation: "pool=blue",
 	}}}
-	create(t, c, namespace)
+	apiserver.Create(t, c, namespace)
 	policy := &v1alpha1.PlacementPolicy{ObjectMeta: metav1.ObjectMeta{Name: "annotated"}}
 	policy.Spec.MatchConstraints.NamespaceSelector = &metav1.LabelSelector{
 		MatchLabels: map[string]string{corev1.LabelMetadataName: "annotated"},
 	}
 	policy.Spec.NodeSelectorFrom = []v1alpha1.NodeSelectorSource{{Type: v1alpha1.NodeSelectorFromNamespaceAnnotation}}
-	create(t, c, policy)
+	apiserver.Create(t, c, policy)
 	facts := startFacts(t)
 
 	want := placement.Namespace{
@@ -232,16 +233,16 @@ func TestAChangedNamespaceAnnotationIsInTheNextSnapshot(t *testing.T) {
 	if got := required(); !strings.Contains(got, `{"pool":"blue"}`) {
 		t.Errorf("the annotation requires %s", got)
 	}
-	change(t, c, namespace, func() { namespace.Annotations[v1alpha1.DefaultNamespaceAnnotation] = "pool=green" })
-	eventually(t, "another value counts", func() bool { return strings.Contains(required(), `{"pool":"green"}`) })
-	change(t, c, namespace, func() { namespace.Annotations[v1alpha1.DefaultNamespaceAnnotation] = "" })
-	eventually(t, "an empty value opts out", func() bool { return strings.HasPrefix(required(), "policies=0") })
+	apiserver.Change(t, c, namespace, func() { namespace.Annotations[v1alpha1.DefaultNamespaceAnnotation] = "pool=green" })
+	apiserver.Eventually(t, "another value counts", func() bool { return strings.Contains(required(), `{"pool":"green"}`) })
+	apiserver.Change(t, c, namespace, func() { namespace.Annotations[v1alpha1.DefaultNamespaceAnnotation] = "" })
+	apiserver.Eventually(t, "an empty value opts out", func() bool { return strings.HasPrefix(required(), "policies=0") })
 }
 
 func TestANamespaceYoungerThanTheSnapshotIsReadLive(t *testing.T) {
 	c := admin(t)
 	facts := startFacts(t)
-	create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "young", Labels: map[string]string{"team": "young"}}})
+	apiserver.Create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "young", Labels: map[string]string{"team": "young"}}})
 	got, err := facts.Namespace(t.Context(), "young")
 	if err != nil || got.Name != "young" || got.Labels["team"] != "young" {
 		t.Errorf("read live: %v, %v", got, err)
