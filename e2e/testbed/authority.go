@@ -56,11 +56,11 @@ func newAuthority(dir, name string) (*authority, error) {
 // file is the CA certificate's.
 func (a *authority) file() string { return filepath.Join(a.dir, a.name+"-ca.crt") }
 
-// server signs a certificate for 127.0.0.1.
+// server signs a certificate for 127.0.0.1, and for the address at which pods find the API server.
 func (a *authority) server(name string) (pair, error) {
 	template := certificate(pkix.Name{CommonName: name})
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(apiService)}
 	template.DNSNames = []string{"localhost"}
 	return a.sign(name, template)
 }

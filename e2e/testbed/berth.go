@@ -3,6 +3,7 @@ package testbed
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -97,6 +98,7 @@ func (cp *ControlPlane) build(ctx context.Context, options *BerthOptions) error 
 func buildBerth(ctx context.Context, root, output string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", output, "./cmd/berth")
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as in the image: it has no library
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build berth: %w\n%s", err, out)
 	}

@@ -17,6 +17,18 @@ import (
 	"syscall"
 )
 
+// Build builds what Start and StartHost run, so that they need no network.
+func Build(ctx context.Context, progress io.Writer) error {
+	root, err := repository()
+	if err != nil {
+		return err
+	}
+	if _, err := build(ctx, root, progress); err != nil {
+		return err
+	}
+	return buildBerth(ctx, root, os.DevNull)
+}
+
 // build makes sure that the control plane's programs are there, which takes minutes the first time and nothing after,
 // and returns their folder.
 func build(ctx context.Context, root string, progress io.Writer) (folder string, err error) {

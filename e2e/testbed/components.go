@@ -71,6 +71,7 @@ func (cp *ControlPlane) defineProcesses(ports []int, apiServerFlags []string) {
 		"--secure-port=" + port(1),
 		// A loopback address is no endpoint for the kubernetes Service; without this kube-apiserver does not start.
 		"--endpoint-reconciler-type=none",
+		"--advertise-address=192.0.2.1", // of no use to anybody, but it must not look for one: a network namespace has none
 		"--tls-cert-file=" + cp.path("serving.crt"),
 		"--tls-private-key-file=" + cp.path("serving.key"),
 		"--client-ca-file=" + cp.certs.file(),

@@ -26,6 +26,9 @@ type Process struct {
 
 	path  string
 	args  []string
+	env   []string // nil: that of this process
+	root  string   // the folder that it takes for /; empty: no other
+	user  *uint32  // whom it runs as; nil: as this process
 	ready func(context.Context) error
 
 	mu      sync.Mutex
@@ -58,6 +61,11 @@ func (p *Process) Start(ctx context.Context) error {
 		defer log.Close()
 		cmd := exec.Command(p.path, p.args...)
 		cmd.Stdout, cmd.Stderr = log, log
+		cmd.Env = p.env
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: p.root}
+		if p.user != nil {
+			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: *p.user, Gid: *p.user}
+		}
 		release, err := startTied(cmd)
 		if err != nil {
 			started <- err
@@ -116,24 +124,31 @@ func (p *Process) Pid() int {
 }
 
 func (p *Process) end(signal syscall.Signal) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.running() {
-		return nil
-	}
-	if err := p.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop %s: %w", p.Name, err)
+	ended, err := p.signal(signal)
+	if ended == nil || err != nil {
+		return err
 	}
 	select {
-	case <-p.ended:
+	case <-ended:
 		return nil
 	case <-time.After(stopWithin):
 	}
-	if err := p.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill %s: %w", p.Name, err)
+	_, err = p.signal(syscall.SIGKILL)
+	<-ended
+	return err
+}
+
+// signal tells the program something and returns what is closed when it ends; nil when it does not run.
+func (p *Process) signal(signal syscall.Signal) (ended <-chan struct{}, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.running() {
+		return nil, nil
 	}
-	<-p.ended
-	return nil
+	if err := p.process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return p.ended, fmt.Errorf("send %s to %s: %w", signal, p.Name, err)
+	}
+	return p.ended, nil
 }
 
 // running needs the lock.

@@ -11,7 +11,10 @@ import (
 // startTied starts the program in a process group of its own, and beside it a shell that waits for the end of a pipe
 // whose other end only this process holds: however this process ends, the shell then kills the program.
 func startTied(cmd *exec.Cmd) (release func(), err error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

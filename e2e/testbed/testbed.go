@@ -47,6 +47,8 @@ type ControlPlane struct {
 	certs  *authority
 	owned  []*Process // in the order of their start
 	server string     // https://127.0.0.1:PORT
+
+	apiServerArgs []string // those of the first start
 }
 
 // Start builds what has to be built, starts everything and returns when it is ready for work.
@@ -54,6 +56,11 @@ func Start(ctx context.Context, options Options) (_ *ControlPlane, err error) {
 	root, err := repository()
 	if err != nil {
 		return nil, err
+	}
+	if InNetwork() {
+		if err := openNetwork(); err != nil {
+			return nil, err
+		}
 	}
 	bin, err := build(ctx, root, options.Progress)
 	if err != nil {
@@ -81,6 +88,18 @@ func Start(ctx context.Context, options Options) (_ *ControlPlane, err error) {
 		return nil, err
 	}
 	return cp, nil
+}
+
+// RestartAPIServer kills kube-apiserver and starts it with more flags than it had at first.
+func (cp *ControlPlane) RestartAPIServer(ctx context.Context, flags ...string) error {
+	if err := cp.APIServer.Kill(); err != nil {
+		return err
+	}
+	cp.APIServer.args = slices.Concat(cp.apiServerArgs, flags)
+	if err := cp.APIServer.Start(ctx); err != nil {
+		return err
+	}
+	return cp.APIServer.WaitReady(ctx)
 }
 
 // startProcesses starts each program when the one that it needs is ready.
@@ -120,6 +139,7 @@ func (cp *ControlPlane) prepare(options Options) error {
 		return err
 	}
 	cp.defineProcesses(ports, options.APIServerFlags)
+	cp.apiServerArgs = cp.APIServer.args
 	return nil
 }
 

@@ -1,0 +1,128 @@
+package reliability_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// patience is no promise: a loaded machine is slow, not broken.
+const patience = 2 * time.Minute
+
+// replicas is how many berths deploy/berth.yaml asks for.
+const replicas = 2
+
+// full chooses between what CI does and what make soak does: how often, or how long.
+func full[T any](inCI, inSoak T) T {
+	if os.Getenv("BERTH_SOAK") != "" {
+		return inSoak
+	}
+	return inCI
+}
+
+// cluster skips a test where there is no cluster, and otherwise begins it with all replicas ready.
+func cluster(t *testing.T) {
+	t.Helper()
+	if noCluster != nil {
+		t.Skip(noCluster)
+	}
+	eventually(t, "all replicas", func() (bool, string) { return settled(), podNames() })
+}
+
+// settled says whether the replicas are ready and nothing else is there.
+func settled() bool {
+	pods := host.Pods()
+	for _, pod := range pods {
+		if !pod.Ready() || pod.Terminating() {
+			return false
+		}
+	}
+	return len(pods) == replicas
+}
+
+func podNames() string {
+	var names []string
+	for _, pod := range host.Pods() {
+		names = append(names, pod.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// routeBy restarts the API server with flags, until the test ends.
+func routeBy(t *testing.T, flags []string) {
+	t.Helper()
+	if flags == nil {
+		return
+	}
+	restartAPIServer(t.Context(), t, flags...)
+	t.Cleanup(func() { restartAPIServer(context.Background(), t) })
+}
+
+func restartAPIServer(ctx context.Context, t *testing.T, flags ...string) {
+	t.Helper()
+	if err := cp.RestartAPIServer(ctx, flags...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	stdout, _, err := cp.Kubectl(t.Context(), "", args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stdout
+}
+
+func awaitRollout(t *testing.T) {
+	t.Helper()
+	kubectl(t, "-n", "berth-system", "rollout", "status", "deployment/berth", "--timeout=120s")
+}
+
+// eventually asks until the answer is yes, and otherwise fails with the last thing that was seen.
+func eventually(t *testing.T, what string, ask func() (yes bool, seen string)) {
+	t.Helper()
+	seen := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		var yes bool
+		if yes, seen = ask(); yes {
+			return
+		}
+	}
+	t.Fatalf("waited %s for %s; last seen: %s", patience, what, seen)
+}
+
+// container is one that runs.
+type container struct {
+	Pod           string
+	Pid, Restarts int
+}
+
+func containers() []container {
+	var all []container
+	for _, pod := range host.Pods() {
+		all = append(all, container{pod.Name, pod.Pid(), pod.Restarts()})
+	}
+	return all
+}
+
+// expectSameContainers fails when a container has ended meanwhile.
+func expectSameContainers(t *testing.T, before []container) {
+	t.Helper()
+	if diff := cmp.Diff(before, containers()); diff != "" {
+		t.Errorf("a replica has ended (-before +after):\n%s", diff)
+	}
+}
+
+// expectNothingLost writes for a while and fails unless every write was placed.
+func expectNothingLost(t *testing.T, namespace string, length time.Duration) {
+	t.Helper()
+	load := startLoad(t, namespace)
+	time.Sleep(length)
+	counts := load.stop(t)
+	counts.expectNothingLost(t)
+}
