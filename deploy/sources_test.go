@@ -70,7 +70,9 @@ func trustOf(t *testing.T, objects []document) trust {
 		}
 	}
 	for _, volume := range pod.Volumes {
-		got.Mounts = volume.Secret.SecretName
+		if volume.Secret != nil {
+			got.Mounts = volume.Secret.SecretName
+		}
 	}
 	mutating := find[admissionv1.MutatingWebhookConfiguration](t, objects, "MutatingWebhookConfiguration")
 	validating := find[admissionv1.ValidatingWebhookConfiguration](t, objects, "ValidatingWebhookConfiguration")
