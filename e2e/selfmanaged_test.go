@@ -24,7 +24,7 @@ const (
 	repairWithin   = 5 * time.Second
 )
 
-// fleet is three replicas that manage their certificates themselves, on a control plane of their own.
+// fleet is replicas that manage their certificates themselves, on a control plane of their own.
 type fleet struct {
 	*testbed.ControlPlane
 	*testbed.Fleet
@@ -32,7 +32,22 @@ type fleet struct {
 
 func startFleet(t *testing.T, args ...string) *fleet {
 	t.Helper()
-	own, err := testbed.Start(t.Context(), testbed.Options{})
+	return startReplicas(t, ownControlPlane(t), 3, args...)
+}
+
+func startReplicas(t *testing.T, own *testbed.ControlPlane, n int, args ...string) *fleet {
+	t.Helper()
+	started, err := own.StartFleet(t.Context(), n, testbed.BerthOptions{Binary: berth.Binary, Args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fleet{ControlPlane: own, Fleet: started}
+}
+
+// ownControlPlane is one for this test alone.
+func ownControlPlane(t *testing.T, apiServerFlags ...string) *testbed.ControlPlane {
+	t.Helper()
+	own, err := testbed.Start(t.Context(), testbed.Options{APIServerFlags: apiServerFlags})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,11 +59,7 @@ func startFleet(t *testing.T, args ...string) *fleet {
 			t.Error(err)
 		}
 	})
-	f := &fleet{ControlPlane: own}
-	if f.Fleet, err = own.StartFleet(t.Context(), 3, testbed.BerthOptions{Binary: berth.Binary, Args: args}); err != nil {
-		t.Fatal(err)
-	}
-	return f
+	return own
 }
 
 func (f *fleet) secret(t *testing.T) *corev1.Secret {
