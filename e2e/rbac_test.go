@@ -11,6 +11,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"berth.dev/berth/e2e/testbed"
 )
 
 // right is what a rule allows, one by one. An empty name or namespace is any.
@@ -71,7 +73,10 @@ func TestBerthHasTheRightsThatItUsesAndNoOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	// API servers before 1.34 do not stream the first list: there berth lists, and then watches.
-	f := startReplicas(t, ownControlPlane(t, append(flags, "--feature-gates=WatchList=false")...), 1)
+	f := &fleet{ControlPlane: startControlPlane(t, append(flags, "--feature-gates=WatchList=false")...)}
+	if f.Fleet, err = f.StartFleet(t.Context(), 1, testbed.BerthOptions{Binary: berth.Binary}); err != nil {
+		t.Fatal(err)
+	}
 	f.needEveryRight(t)
 
 	rights := f.rights(t)

@@ -24,28 +24,14 @@ const (
 	repairWithin   = 5 * time.Second
 )
 
-// fleet is replicas that manage their certificates themselves, on a control plane of their own.
+// fleet is three replicas that manage their certificates themselves, on a control plane of their own.
 type fleet struct {
 	*testbed.ControlPlane
 	*testbed.Fleet
 }
 
-func startFleet(t *testing.T, args ...string) *fleet {
-	t.Helper()
-	return startReplicas(t, ownControlPlane(t), 3, args...)
-}
-
-func startReplicas(t *testing.T, own *testbed.ControlPlane, n int, args ...string) *fleet {
-	t.Helper()
-	started, err := own.StartFleet(t.Context(), n, testbed.BerthOptions{Binary: berth.Binary, Args: args})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &fleet{ControlPlane: own, Fleet: started}
-}
-
-// ownControlPlane is one for this test alone.
-func ownControlPlane(t *testing.T, apiServerFlags ...string) *testbed.ControlPlane {
+// startControlPlane starts a control plane that is the test's own.
+func startControlPlane(t *testing.T, apiServerFlags ...string) *testbed.ControlPlane {
 	t.Helper()
 	own, err := testbed.Start(t.Context(), testbed.Options{APIServerFlags: apiServerFlags})
 	if err != nil {
@@ -60,6 +46,16 @@ func ownControlPlane(t *testing.T, apiServerFlags ...string) *testbed.ControlPla
 		}
 	})
 	return own
+}
+
+func startFleet(t *testing.T, args ...string) *fleet {
+	t.Helper()
+	f := &fleet{ControlPlane: startControlPlane(t)}
+	var err error
+	if f.Fleet, err = f.StartFleet(t.Context(), 3, testbed.BerthOptions{Binary: berth.Binary, Args: args}); err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 func (f *fleet) secret(t *testing.T) *corev1.Secret {
