@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/flowcontrol"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,10 +28,24 @@ import (
 // thousands of nodes is one snapshot in each such time instead of thousands.
 const settle = 25 * time.Millisecond
 
+// How many namespaces are read live. The API server asks only about those that
+// exist, and of a new one the watch brings word in a moment; but whoever can
+// connect to berth may name any. So few reads are in flight at a time that they
+// all go through the connection that the watches use.
+const (
+	readsAtOnce    = 20
+	readsPerSecond = 10
+)
+
+// ErrTooManyReads is why a namespace was not read: too many are asked for that
+// nobody has heard of. It passes.
+var ErrTooManyReads = errors.New("too many unknown namespaces are asked for at a time")
+
 // Facts follows the cluster and publishes what it knows as snapshots.
 type Facts struct {
 	cache cache.Cache
 	live  client.Reader
+	reads flowcontrol.PassiveRateLimiter // of live
 	log   logr.Logger
 
 	snapshot atomic.Pointer[Snapshot]
@@ -57,6 +72,7 @@ func NewFacts(informers cache.Cache, live client.Reader, log logr.Logger) *Facts
 	return &Facts{
 		cache: informers,
 		live:  live,
+		reads: flowcontrol.NewTokenBucketPassiveRateLimiter(readsPerSecond, readsAtOnce),
 		log:   log,
 		dirty: make(chan struct{}, 1),
 	}
@@ -78,8 +94,11 @@ func (f *Facts) Ready(*http.Request) error {
 func (f *Facts) NeedLeaderElection() bool { return false }
 
 // Namespace reads a namespace from the API server: one that is younger than the
-// snapshot.
+// snapshot. It returns ErrTooManyReads when too many are asked for.
 func (f *Facts) Namespace(ctx context.Context, name string) (placement.Namespace, error) {
+	if !f.reads.TryAccept() {
+		return placement.Namespace{}, ErrTooManyReads
+	}
 	object := newNamespace()
 	if err := f.live.Get(ctx, types.NamespacedName{Name: name}, object); err != nil {
 		return placement.Namespace{}, fmt.Errorf("read namespace %s: %w", name, err)

@@ -211,10 +211,11 @@ func TestNeitherRolloutNorDrainTakesTheLastReplica(t *testing.T) {
 
 func TestBerthMayReadWhatItNeedsAndWriteOnlyWhatIsItsOwn(t *testing.T) {
 	want := []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"namespaces", "nodes"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"list", "watch"}},
 		{APIGroups: []string{"apps"}, Resources: []string{"daemonsets"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
-		{APIGroups: []string{"berth.dev"}, Resources: []string{"placementpolicies"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{"berth.dev"}, Resources: []string{"placementpolicies"}, Verbs: []string{"list", "watch"}},
 		{APIGroups: []string{"berth.dev"}, Resources: []string{"placementpolicies/status"}, Verbs: []string{"update"}},
 		{
 			APIGroups:     []string{"admissionregistration.k8s.io"},

@@ -58,16 +58,11 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	policy := filepath.Join(dir, "audit-policy.yaml")
-	auditLog = filepath.Join(dir, "audit.log")
-	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
+	var flags []string
+	if flags, auditLog, err = auditFlags(dir); err != nil {
 		return 0, err
 	}
-	cp, err = testbed.Start(ctx, testbed.Options{
-		Progress:       os.Stderr,
-		APIServerFlags: []string{"--audit-policy-file=" + policy, "--audit-log-path=" + auditLog},
-	})
-	if err != nil {
+	if cp, err = testbed.Start(ctx, testbed.Options{Progress: os.Stderr, APIServerFlags: flags}); err != nil {
 		return 0, err
 	}
 	defer func() {
@@ -85,4 +80,11 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	return m.Run(), nil
+}
+
+// auditFlags make kube-apiserver write the audit log, into the folder.
+func auditFlags(dir string) (flags []string, log string, err error) {
+	policy := filepath.Join(dir, "audit-policy.yaml")
+	log = filepath.Join(dir, "audit.log")
+	return []string{"--audit-policy-file=" + policy, "--audit-log-path=" + log}, log, os.WriteFile(policy, []byte(auditPolicy), 0o600)
 }

@@ -95,7 +95,7 @@ func TestAtMostThreeWarningsTheMostImportantFirst(t *testing.T) {
 	for _, warning := range []string{
 		"matches 1 of 6 nodes: label one with kubectl label nodes NODE e2e-disk=ssd",
 		"deletes the pods on 2 of 3 nodes at once, whatever maxUnavailable is",
-		"1 more nodes have the labels, and the untolerated taint e2e-team=b:NoSchedule: add a toleration if it is to run there",
+		"1 more node has the labels, and the untolerated taint e2e-team=b:NoSchedule: add a toleration if it is to run there",
 	} {
 		fmt.Fprintln(&want, "Warning: "+warning)
 	}

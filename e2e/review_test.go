@@ -23,49 +23,57 @@ const (
 	validatePath = "/validate-apps-v1-daemonset"
 )
 
-// review posts the creation of a DaemonSet to berth itself, as the API server does.
-func review(t *testing.T, path, namespace string, object []byte) *admissionv1.AdmissionResponse {
+// reviewOf is the creation of a DaemonSet as the API server tells berth of it.
+func reviewOf(t *testing.T, namespace string, object []byte) (body []byte) {
 	t.Helper()
 	kind := metav1.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSet"}
 	resource := metav1.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"}
-	sent := admissionv1.AdmissionReview{
+	body, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
 		Request: &admissionv1.AdmissionRequest{
-			UID: types.UID("review-of-" + t.Name()), Kind: kind, Resource: resource, RequestKind: &kind, RequestResource: &resource,
+			UID: reviewUID(t), Kind: kind, Resource: resource, RequestKind: &kind, RequestResource: &resource,
 			Namespace: namespace, Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: object},
 		},
-	}
-	body, err := json.Marshal(sent)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(bare(), http.MethodPost, "https://"+berth.Address+path, bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := berthClient(t).Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return body
+}
+
+func reviewUID(t *testing.T) types.UID { return types.UID("review-of-" + t.Name()) }
+
+// review posts the creation of a DaemonSet to berth itself, as the API server does.
+func review(t *testing.T, path, namespace string, object []byte) *admissionv1.AdmissionResponse {
+	t.Helper()
+	code, answer := post(t, berthClient(t, berth.CABundle), "https://"+berth.Address+path, reviewOf(t, namespace, object))
 	var received admissionv1.AdmissionReview
-	if err := json.Unmarshal(answer, &received); err != nil || response.StatusCode != http.StatusOK || received.Response == nil {
-		t.Fatalf("berth answered %s: %s (%v)", response.Status, answer, err)
+	if err := json.Unmarshal(answer, &received); err != nil || code != http.StatusOK || received.Response == nil {
+		t.Fatalf("berth answered %d: %s (%v)", code, answer, err)
 	}
-	if received.Response.UID != sent.Request.UID {
-		t.Errorf("berth answered request %q, not %q", received.Response.UID, sent.Request.UID)
+	if uid := reviewUID(t); received.Response.UID != uid {
+		t.Errorf("berth answered request %q, not %q", received.Response.UID, uid)
 	}
 	return received.Response
 }
 
-func berthClient(t *testing.T) *http.Client {
+func post(t *testing.T, client *http.Client, url string, body []byte) (code int, answer []byte) {
+	t.Helper()
+	response, err := client.Post(url, "application/json", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err = io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, answer
+}
+
+func berthClient(t *testing.T, caBundle []byte) *http.Client {
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(berth.CABundle)
+	roots.AppendCertsFromPEM(caBundle)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: eventually}

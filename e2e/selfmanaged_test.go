@@ -30,9 +30,10 @@ type fleet struct {
 	*testbed.Fleet
 }
 
-func startFleet(t *testing.T, args ...string) *fleet {
+// startControlPlane starts a control plane that is the test's own.
+func startControlPlane(t *testing.T, apiServerFlags ...string) *testbed.ControlPlane {
 	t.Helper()
-	own, err := testbed.Start(t.Context(), testbed.Options{})
+	own, err := testbed.Start(t.Context(), testbed.Options{APIServerFlags: apiServerFlags})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +45,14 @@ func startFleet(t *testing.T, args ...string) *fleet {
 			t.Error(err)
 		}
 	})
-	f := &fleet{ControlPlane: own}
-	if f.Fleet, err = own.StartFleet(t.Context(), 3, testbed.BerthOptions{Binary: berth.Binary, Args: args}); err != nil {
+	return own
+}
+
+func startFleet(t *testing.T, args ...string) *fleet {
+	t.Helper()
+	f := &fleet{ControlPlane: startControlPlane(t)}
+	var err error
+	if f.Fleet, err = f.StartFleet(t.Context(), 3, testbed.BerthOptions{Binary: berth.Binary, Args: args}); err != nil {
 		t.Fatal(err)
 	}
 	return f

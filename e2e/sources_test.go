@@ -139,7 +139,7 @@ tolerations:
 - {key: mine, value: x}
 `)
 	stderr := create(t, namespace, agent(`tolerations: [{key: mine, operator: Equal, value: x}]`))
-	expectKubectl(t, stderr, "Warning: 1 more nodes have the labels, and the untolerated taint e2e-other=b:NoSchedule: add a toleration if it is to run there\n")
+	expectKubectl(t, stderr, "Warning: 1 more node has the labels, and the untolerated taint e2e-other=b:NoSchedule: add a toleration if it is to run there\n")
 	expectPods(t, namespace, "agent", "n-3", "n-4")
 	want := []corev1.Toleration{
 		{Key: "mine", Operator: "Equal", Value: "x"},

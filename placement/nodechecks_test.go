@@ -92,6 +92,17 @@ func TestWarningsSayWhereThePodsDoNotRunAndWhatToDo(t *testing.T) {
 	}
 }
 
+func TestOneNodeMoreIsSpokenOfInTheSingular(t *testing.T) {
+	blocked := node("n-2", map[string]string{"pool": "a"})
+	blocked.Spec.Taints = []corev1.Taint{{Key: "team", Value: "b", Effect: corev1.TaintEffectNoSchedule}}
+	nodes := placement.NodeList{node("n-1", map[string]string{"pool": "a"}), blocked}
+	outcome := compile(t, policy(t, "p", "nodeSelector: {pool: a}")).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial), Nodes: nodes}).Outcome
+	want := []string{"1 more node has the labels, and the untolerated taint team=b:NoSchedule: add a toleration if it is to run there"}
+	if diff := cmp.Diff(want, outcome.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 func TestNodesOutOfServiceAreNotBlamedOnTheTemplate(t *testing.T) {
 	down := node("n-1", map[string]string{"pool": "a"})
 	down.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}}

@@ -38,8 +38,12 @@ func (d *draft) warnings() []string {
 	}
 	if d.survey.Eligible > 0 {
 		if d.survey.Blocked > 0 && !strings.HasPrefix(d.survey.Taint, "node-role.kubernetes.io/") && !strings.HasPrefix(d.survey.Taint, lifecycleTaints) {
-			warnings = append(warnings, cut(fmt.Sprintf("%d more nodes have the labels, and the untolerated taint %s: add a toleration if it is to run there",
-				d.survey.Blocked, d.survey.Taint)))
+			more := "1 more node has"
+			if d.survey.Blocked > 1 {
+				more = fmt.Sprintf("%d more nodes have", d.survey.Blocked)
+			}
+			warnings = append(warnings, cut(fmt.Sprintf("%s the labels, and the untolerated taint %s: add a toleration if it is to run there",
+				more, d.survey.Taint)))
 		}
 		if split := d.survey.Split; split.Pool != "" {
 			warnings = append(warnings, cut(fmt.Sprintf("matches %d of %d nodes of pool %s: label the pool, not its nodes, or new nodes will not match",

@@ -3,6 +3,7 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"berth.dev/berth/cluster"
@@ -141,7 +143,13 @@ func (e *endpoint) scope(ctx context.Context, name string, snapshot *cluster.Sna
 	ctx, cancel := context.WithTimeout(ctx, namespaceTimeout)
 	defer cancel()
 	live, err := e.facts.Namespace(ctx, name)
-	if err != nil {
+	switch {
+	case errors.Is(err, cluster.ErrTooManyReads):
+		return scope{}, &failure{
+			result: failedNamespace, code: http.StatusServiceUnavailable, reason: metav1.StatusReasonServiceUnavailable,
+			message: fmt.Sprintf("berth does not know namespace %q yet, and %v: try again in a second", name, err),
+		}
+	case err != nil:
 		return scope{}, internalError(failedNamespace, fmt.Errorf("namespace %q is not in the cache, and asking for it failed: %w", name, err))
 	}
 	return scope{snapshot, live, snapshot.Policies().For(live)}, nil

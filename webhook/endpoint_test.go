@@ -114,6 +114,24 @@ func TestANamespaceThatCannotBeLookedUpIs500SoThatTheFailurePolicyDecides(t *tes
 	}
 }
 
+// busyFacts have read too many namespaces.
+type busyFacts struct{ *fixedFacts }
+
+func (busyFacts) Namespace(context.Context, string) (placement.Namespace, error) {
+	return placement.Namespace{}, cluster.ErrTooManyReads
+}
+
+func TestANamespaceThatItIsTooEarlyToLookUpIsForTheAPIServerToAskAboutAgain(t *testing.T) {
+	site := serve(t, busyFacts{newFacts(t, ownLabel)}, logr.Discard())
+	got := site.post(t, MutatePath, replaceOnce(t, createReview(tutorial), `"namespace":"default","op`, `"namespace":"new","op`))
+	want := failureStatus(503, "ServiceUnavailable",
+		`berth does not know namespace "new" yet, and too many unknown namespaces are asked for at a time: try again in a second`)
+	want.Details.RetryAfterSeconds = 1
+	if diff := cmp.Diff(want, status(t, got)); diff != "" || got.code != 503 || got.header.Get("Retry-After") != "1" {
+		t.Errorf("%d, Retry-After %q (-want +got):\n%s", got.code, got.header.Get("Retry-After"), diff)
+	}
+}
+
 func TestAPanicIs500LoggedWithItsStackAndCounted(t *testing.T) {
 	var logged lines
 	site := serve(t, brokenFacts{newFacts(t, ownLabel)}, logged.logger())
