@@ -30,9 +30,10 @@ type fleet struct {
 	*testbed.Fleet
 }
 
-func startFleet(t *testing.T, args ...string) *fleet {
+// startControlPlane starts a control plane that is the test's own.
+func startControlPlane(t *testing.T, apiServerFlags ...string) *testbed.ControlPlane {
 	t.Helper()
-	own, err := testbed.Start(t.Context(), testbed.Options{})
+	own, err := testbed.Start(t.Context(), testbed.Options{APIServerFlags: apiServerFlags})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +45,14 @@ func startFleet(t *testing.T, args ...string) *fleet {
 			t.Error(err)
 		}
 	})
-	f := &fleet{ControlPlane: own}
-	if f.Fleet, err = own.StartFleet(t.Context(), 3, testbed.BerthOptions{Binary: berth.Binary, Args: args}); err != nil {
+	return own
+}
+
+func startFleet(t *testing.T, args ...string) *fleet {
+	t.Helper()
+	f := &fleet{ControlPlane: startControlPlane(t)}
+	var err error
+	if f.Fleet, err = f.StartFleet(t.Context(), 3, testbed.BerthOptions{Binary: berth.Binary, Args: args}); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -80,18 +87,7 @@ func TestCertificatesNeedNoHand(t *testing.T) {
 	secret := f.secret(t)
 	t.Run("berth owns name and caBundle and nothing else", func(t *testing.T) {
 		_, managed := f.caBundles(t)
-		for i, name := range []string{"mutate.berth.dev", "validate.berth.dev"} {
-			want := fmt.Sprintf(`{"f:webhooks":{"k:{\"name\":\"%s\"}":{".":{},"f:clientConfig":{"f:caBundle":{}},"f:name":{}}}}`, name)
-			var got []string
-			for _, entry := range managed[i] {
-				if entry.Manager == "berth-certs" {
-					got = append(got, string(entry.Operation)+" "+entry.FieldsV1.GetRawString())
-				}
-			}
-			if diff := cmp.Diff([]string{"Apply " + want}, got); diff != "" {
-				t.Errorf("fields of %s (-want +got):\n%s", name, diff)
-			}
-		}
+		expectOwner(t, managed, "berth-certs")
 	})
 	t.Run("applying the manifest again takes nothing away", func(t *testing.T) {
 		before, _ := f.caBundles(t)
@@ -122,6 +118,23 @@ func TestCertificatesNeedNoHand(t *testing.T) {
 	})
 	for _, spoil := range spoiled {
 		t.Run("repaired: "+spoil.name, func(t *testing.T) { f.expectRepair(t, spoil.kubectl) })
+	}
+}
+
+// expectOwner expects a field manager to own name and caBundle of the two configurations, and no other field.
+func expectOwner(t *testing.T, managed [][]metav1.ManagedFieldsEntry, owner string) {
+	t.Helper()
+	for i, name := range []string{"mutate.berth.dev", "validate.berth.dev"} {
+		want := fmt.Sprintf(`{"f:webhooks":{"k:{\"name\":\"%s\"}":{".":{},"f:clientConfig":{"f:caBundle":{}},"f:name":{}}}}`, name)
+		var got []string
+		for _, entry := range managed[i] {
+			if entry.Manager == owner {
+				got = append(got, string(entry.Operation)+" "+entry.FieldsV1.GetRawString())
+			}
+		}
+		if diff := cmp.Diff([]string{"Apply " + want}, got); diff != "" {
+			t.Errorf("fields of %s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
