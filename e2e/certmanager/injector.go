@@ -39,7 +39,7 @@ func newInjector(ctx context.Context, config *rest.Config, health string) (manag
 	if err := m.AddReadyzCheck("ping", healthz.Ping); err != nil {
 		return nil, err
 	}
-	// Both are off unless asked for, and what is off says nothing.
+	// Nothing is on unless asked for: without these, cainjector runs and does nothing.
 	return m, cainjector.RegisterAllInjectors(ctx, m, cainjector.SetupOptions{
 		EnableCertificatesDataSource: true,
 		EnabledReconcilersFor: map[string]bool{
