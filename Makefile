@@ -8,8 +8,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= berth.dev/berth:$(VERSION)
 
 # Every Go module of this repository, and those of them with Go code.
-MODULES      := . e2e/controlplane tools tools/golangci-lint
-CODE_MODULES := . e2e/controlplane
+MODULES      := . e2e/controlplane e2e/certmanager tools tools/golangci-lint
+CODE_MODULES := . e2e/controlplane e2e/certmanager
 
 # What `make generate` writes.
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/chart/crds deploy/berth.yaml

@@ -87,18 +87,7 @@ func TestCertificatesNeedNoHand(t *testing.T) {
 	secret := f.secret(t)
 	t.Run("berth owns name and caBundle and nothing else", func(t *testing.T) {
 		_, managed := f.caBundles(t)
-		for i, name := range []string{"mutate.berth.dev", "validate.berth.dev"} {
-			want := fmt.Sprintf(`{"f:webhooks":{"k:{\"name\":\"%s\"}":{".":{},"f:clientConfig":{"f:caBundle":{}},"f:name":{}}}}`, name)
-			var got []string
-			for _, entry := range managed[i] {
-				if entry.Manager == "berth-certs" {
-					got = append(got, string(entry.Operation)+" "+entry.FieldsV1.GetRawString())
-				}
-			}
-			if diff := cmp.Diff([]string{"Apply " + want}, got); diff != "" {
-				t.Errorf("fields of %s (-want +got):\n%s", name, diff)
-			}
-		}
+		expectOwner(t, managed, "berth-certs")
 	})
 	t.Run("applying the manifest again takes nothing away", func(t *testing.T) {
 		before, _ := f.caBundles(t)
@@ -129,6 +118,23 @@ func TestCertificatesNeedNoHand(t *testing.T) {
 	})
 	for _, spoil := range spoiled {
 		t.Run("repaired: "+spoil.name, func(t *testing.T) { f.expectRepair(t, spoil.kubectl) })
+	}
+}
+
+// expectOwner expects a field manager to own name and caBundle of the two configurations, and no other field.
+func expectOwner(t *testing.T, managed [][]metav1.ManagedFieldsEntry, owner string) {
+	t.Helper()
+	for i, name := range []string{"mutate.berth.dev", "validate.berth.dev"} {
+		want := fmt.Sprintf(`{"f:webhooks":{"k:{\"name\":\"%s\"}":{".":{},"f:clientConfig":{"f:caBundle":{}},"f:name":{}}}}`, name)
+		var got []string
+		for _, entry := range managed[i] {
+			if entry.Manager == owner {
+				got = append(got, string(entry.Operation)+" "+entry.FieldsV1.GetRawString())
+			}
+		}
+		if diff := cmp.Diff([]string{"Apply " + want}, got); diff != "" {
+			t.Errorf("fields of %s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

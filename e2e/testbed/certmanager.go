@@ -1,0 +1,76 @@
+package testbed
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// StartCertManager installs cert-manager's CustomResourceDefinitions and runs its controllers and its cainjector, built
+// from e2e/certmanager, and returns when they are ready. Certificates and caBundle are theirs from then on.
+func (cp *ControlPlane) StartCertManager(ctx context.Context) (*Process, error) {
+	module := filepath.Join(cp.root, "e2e", "certmanager")
+	binary := cp.path("cert-manager")
+	if _, err := goIn(ctx, module, "build", "-ldflags=-s -w", "-o", binary, "."); err != nil {
+		return nil, fmt.Errorf("build cert-manager: %w", err)
+	}
+	source, err := goIn(ctx, module, "list", "-m", "-f={{.Dir}}", "github.com/cert-manager/cert-manager")
+	if err != nil {
+		return nil, fmt.Errorf("find cert-manager's CustomResourceDefinitions: %w", err)
+	}
+	definitions := filepath.Join(source, "deploy", "crds")
+	// Server-side, because one of them does not fit into the annotation of kubectl apply.
+	if _, _, err := cp.Kubectl(ctx, "", "apply", "--server-side", "--filename="+definitions); err != nil {
+		return nil, err
+	}
+	if _, _, err := cp.Kubectl(ctx, "", "wait", "--for=condition=Established", "--timeout=60s", "--filename="+definitions); err != nil {
+		return nil, err
+	}
+	// Which rights cert-manager needs is its own chart's business.
+	if err := cp.certificateKubeconfig("cert-manager", "cert-manager", "system:masters"); err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	process := cp.define("cert-manager", cp.get("http://"+address+"/readyz"),
+		"--kubeconfig="+cp.kubeconfigOf("cert-manager"),
+		"--health-probe-bind-address="+address,
+		"--v=2",
+	)
+	process.path = binary
+	if err := process.Start(ctx); err != nil {
+		return nil, err
+	}
+	return process, process.WaitReady(ctx)
+}
+
+// RenderChart is what helm template prints of berth's chart, for the namespace berth-system.
+func (cp *ControlPlane) RenderChart(ctx context.Context, values ...string) (string, error) {
+	args := []string{"tool", "-modfile=tools/go.mod", "helm", "template", "berth", "deploy/chart", "--namespace=berth-system", "--include-crds"}
+	for _, value := range values {
+		args = append(args, "--set="+value)
+	}
+	manifest, err := goIn(ctx, cp.root, args...)
+	if err != nil {
+		return "", fmt.Errorf("render the chart: %w", err)
+	}
+	return manifest, nil
+}
+
+// goIn runs the go command in the folder of a module, and returns what it prints.
+func goIn(ctx context.Context, folder string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = folder
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	output, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, errs.String())
+	}
+	return strings.TrimSpace(string(output)), nil
+}
