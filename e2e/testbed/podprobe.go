@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // probe asks as often as the probe says, and tells when as many answers in a row as it says are alike.
@@ -60,9 +59,4 @@ func answers(ctx context.Context, client *http.Client, url string) bool {
 	}
 	defer response.Body.Close()
 	return response.StatusCode >= 200 && response.StatusCode < 400
-}
-
-// isRetriable tells an API server that is away or busy from one that has decided.
-func isRetriable(err error) bool {
-	return !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && !apierrors.IsInvalid(err)
 }

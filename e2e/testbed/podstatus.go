@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -36,7 +37,8 @@ func (p *Pod) report(ctx context.Context) {
 		if err == nil {
 			_, err = p.host.cp.Client.CoreV1().Pods(p.Namespace).Patch(ctx, p.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 		}
-		if err != nil && isRetriable(err) {
+		if err != nil && !apierrors.IsNotFound(err) {
+			p.say(err.Error())
 			time.Sleep(statusRetry)
 			p.touch()
 		}
