@@ -3,6 +3,7 @@ package reliability_test
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,20 +59,41 @@ func routeBy(t *testing.T, flags []string) {
 	if flags == nil {
 		return
 	}
-	restartAPIServer(t.Context(), t, flags...)
-	t.Cleanup(func() { restartAPIServer(context.Background(), t) })
+	restartAPIServer(t, flags...)
+	awaitFollowers(t)
+	t.Cleanup(func() {
+		restartAPIServer(t)
+		awaitFollowers(t)
+	})
 }
 
-func restartAPIServer(ctx context.Context, t *testing.T, flags ...string) {
+func restartAPIServer(t *testing.T, flags ...string) {
 	t.Helper()
-	if err := cp.RestartAPIServer(ctx, flags...); err != nil {
+	if err := cp.RestartAPIServer(context.WithoutCancel(t.Context()), flags...); err != nil {
 		t.Fatal(err)
 	}
 }
 
+// awaitFollowers replaces all pods, and returns when everybody has heard of it. Clients that have lost the API server back
+// off for some seconds each, and until the last one is back a rollout may leave a Service without endpoints.
+func awaitFollowers(t *testing.T) {
+	t.Helper()
+	kubectl(t, "-n", "berth-system", "rollout", "restart", "deployment/berth")
+	awaitRollout(t)
+	eventually(t, "the endpoints to be the pods", func() (bool, string) {
+		var pods []string
+		for _, pod := range host.Pods() {
+			pods = append(pods, pod.Address("webhook"))
+		}
+		slices.Sort(pods)
+		return settled() && slices.Equal(pods, host.Endpoints("berth-system", "berth", "webhook")), podNames()
+	})
+}
+
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	stdout, _, err := cp.Kubectl(t.Context(), "", args...)
+	// Also for what a test does when its own context is over.
+	stdout, _, err := cp.Kubectl(context.WithoutCancel(t.Context()), "", args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,6 +85,7 @@ func TestRestartsOfTheAPIServerAndEtcdLoseNoPlacement(t *testing.T) {
 	cluster(t)
 	namespace := enabledNamespace(t)
 	before := containers()
+	t.Cleanup(func() { awaitFollowers(t) })
 	load := startLoad(t, namespace)
 	restart := func(process *testbed.Process) {
 		if err := process.Kill(); err != nil {
@@ -124,14 +125,15 @@ func TestWithoutTheAPIServerBerthDecidesFromMemory(t *testing.T) {
 		expectNothingLost(t, namespace, full(20*time.Second, 10*time.Minute))
 	})
 	t.Run("down", func(t *testing.T) {
+		t.Cleanup(func() { awaitFollowers(t) })
 		if err := cp.APIServer.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(full(20*time.Second, 10*time.Minute))
-		restartAPIServer(t.Context(), t)
+		restartAPIServer(t)
 		expectNothingLost(t, namespace, 2*time.Second)
+		expectSameContainers(t, before)
 	})
-	expectSameContainers(t, before)
 }
 
 func TestAnInternalErrorIsLeftToTheFailurePolicy(t *testing.T) {

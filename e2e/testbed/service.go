@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -117,12 +118,21 @@ type endpoints struct {
 }
 
 func (e endpoints) pick() string {
-	slices, err := e.lister.EndpointSlices(e.namespace).List(labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: e.service}))
-	if err != nil {
-		return ""
+	ready, terminating := e.addresses()
+	for _, some := range [][]string{ready, terminating} {
+		if len(some) > 0 {
+			return some[rand.IntN(len(some))]
+		}
 	}
-	var ready, terminating []string
-	for _, slice := range slices {
+	return ""
+}
+
+func (e endpoints) addresses() (ready, terminating []string) {
+	all, err := e.lister.EndpointSlices(e.namespace).List(labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: e.service}))
+	if err != nil {
+		return nil, nil
+	}
+	for _, slice := range all {
 		for _, port := range slice.Ports {
 			if port.Name == nil || *port.Name != e.port || port.Port == nil {
 				continue
@@ -138,12 +148,14 @@ func (e endpoints) pick() string {
 			}
 		}
 	}
-	for _, some := range [][]string{ready, terminating} {
-		if len(some) > 0 {
-			return some[rand.IntN(len(some))]
-		}
-	}
-	return ""
+	return ready, terminating
+}
+
+// Endpoints are the ready ones of a Service's port, IP:PORT, sorted, as far as the host has heard.
+func (h *Host) Endpoints(namespace, service, port string) []string {
+	ready, _ := endpoints{h.endpointSlices, namespace, service, port}.addresses()
+	slices.Sort(ready)
+	return ready
 }
 
 func is(condition *bool) bool { return condition != nil && *condition }
