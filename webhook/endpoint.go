@@ -46,6 +46,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.metrics.inFlight.Inc()
 	defer e.metrics.inFlight.Dec()
 	x := exchanges.Get().(*exchange)
+	defer x.release()
 	a, f := e.serve(x, r)
 	if f != nil {
 		e.fail(x, w, f)
@@ -54,7 +55,6 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.send(w, http.StatusOK)
 		e.metrics.observe(a.result, started)
 	}
-	x.release()
 }
 
 // serve leaves an answer in x.out, or says why it cannot. A panic is a fault of ours, like any other.
