@@ -54,8 +54,19 @@ func (s *Server) Drain() {
 
 // ServeHTTP answers a request on any path.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.draining.Load() {
+	s.mux.ServeHTTP(lastAnswer{w, &s.draining}, r)
+}
+
+// lastAnswer asks the client to close the connection when the server drains by the time of the answer.
+type lastAnswer struct {
+	http.ResponseWriter
+	draining *atomic.Bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w lastAnswer) WriteHeader(code int) {
+	if w.draining.Load() {
 		w.Header()["Connection"] = connectionClose
 	}
-	s.mux.ServeHTTP(w, r)
+	w.ResponseWriter.WriteHeader(code)
 }

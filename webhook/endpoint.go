@@ -185,7 +185,7 @@ func (e *endpoint) logDenial(review *review, asked admission, a *answer) {
 	user, _ := review.text(partUsername)
 	uid, _ := review.text(partUID)
 	var fields []string
-	for _, err := range a.denied {
+	for _, err := range a.denied[:min(len(a.denied), maxCauses)] {
 		fields = append(fields, err.Field)
 	}
 	e.logger.Info("Denied", "namespace", asked.namespace, "name", review.displayName(), "operation", asked.operation,

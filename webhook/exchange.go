@@ -18,7 +18,7 @@ const (
 	smallBody = 64 << 10
 	// maxLargeBodies is the memory for large bodies of all requests in flight. The garbage collector lets as much again
 	// lie about before it collects.
-	maxLargeBodies = 48 << 20
+	maxLargeBodies = 32 << 20
 )
 
 // exchange is the memory that one request needs, used again by the next.
