@@ -116,6 +116,7 @@ func (o *serveOptions) flagGroups() []flagGroup {
 func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	log := newLogger(logTo, o.logFormat.value, o.logLevel.value)
 	log.Info("Starting berth", "version", version)
+	limitMemory()
 
 	config, err := restConfig(o.kubeconfig)
 	if err != nil {
