@@ -17,10 +17,10 @@ const lastApplied = corev1.LastAppliedConfigAnnotation
 // What is a few bytes in a body is a hundred times as much in memory, and more where berth has to complain about each, and
 // anybody can send a body. So what is decoded has bounds, far beyond what a DaemonSet has.
 const (
-	// maxEntries bounds each map and list.
+	// maxEntries bounds each map.
 	maxEntries = 1000
-	// maxNodeNames bounds required node affinity, which may well list the nodes of a cluster by name.
-	maxNodeNames = 10_000
+	// maxListed bounds the members of tolerations and of required node affinity, which may well list a cluster's nodes.
+	maxListed = 10_000
 )
 
 // daemonSet decodes the DaemonSet that is the part root, as far as placement reads it. A type that the API server could
@@ -35,8 +35,8 @@ func (r *review) daemonSet(root part, twin *appsv1.DaemonSet) (*appsv1.DaemonSet
 	// An appsv1.DaemonSet is large, and most of it stays empty: it lives as long as the review, like the body.
 	ds := &r.daemonSets[min(root-partObject, 1)]
 	d.mustObjects(partMetadata, partSpec, partTemplate, partPodSpec)
-	d.mustHaveAtMost(maxEntries, partObjectLabels, partSelector, partTemplateLabels, partNodeSelector, partTolerations)
-	d.mustHaveAtMost(maxNodeNames, partRequiredAffinity)
+	d.mustHaveAtMost(maxEntries, partObjectLabels, partSelector, partTemplateLabels, partNodeSelector)
+	d.mustHaveAtMost(maxListed, partTolerations, partRequiredAffinity)
 	if d.err != nil {
 		return nil, d.err
 	}

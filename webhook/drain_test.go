@@ -94,10 +94,15 @@ func TestARequestInFlightFinishesWhileTheServerDrains(t *testing.T) {
 }
 
 func TestAnIdleConnectionHoldsTheDrainUntilTheDeadlineAndIsThenClosed(t *testing.T) {
+	const deadline = 200 * time.Millisecond
 	var logged lines
-	site := serve(t, newFacts(t, ownLabel), logged.logger(), drains(20*time.Millisecond, 200*time.Millisecond))
+	site := serve(t, newFacts(t, ownLabel), logged.logger(), drains(20*time.Millisecond, deadline))
 	site.ask(t, MutatePath, createReview(tutorial))
+	started := time.Now()
 	site.Drain()
+	if took := time.Since(started); took < deadline {
+		t.Errorf("it held for %s only", took)
+	}
 	if !logged.contain(`"Drained" "connections"=1`) {
 		t.Errorf("logged %v", logged.all())
 	}

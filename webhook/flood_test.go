@@ -132,7 +132,7 @@ type partBody struct {
 
 func (b partBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = b.end()
 	}
 	return n, err
@@ -147,7 +147,7 @@ func TestALargeBodyGivesItsMemoryBackHoweverItEnds(t *testing.T) {
 		"as it should": func() error { return io.EOF },
 		"too late":     func() error { return os.ErrDeadlineExceeded },
 		"broken":       func() error { return errors.New("connection reset") },
-		"in a panic":   func() error { panic("a fault of ours") },
+		"in a panic":   func() error { return *(*error)(nil) },
 	}
 	mutator := NewMutator(newFacts(t, ownLabel), logr.Discard())
 	for name, end := range ends {
@@ -200,7 +200,7 @@ func TestWhatNoDaemonSetHasIsRefusedBeforeItIsDecoded(t *testing.T) {
 	}{
 		"labels in the selector": {withSelector(t, numbered(`,"k%07d":"v"`, 15*1100)), "request.object.spec.selector: Too many"},
 		"annotations":            {createReview(annotations), "request.object.metadata.annotations: Too many: 1001: must have at most 1000 items"},
-		"names of nodes":         {terms(maxNodeNames), "nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution: Too many"},
+		"names of nodes":         {terms(maxListed), "nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution: Too many"},
 	}
 	for name, test := range tests {
 		got := site.post(t, MutatePath, test.body)
