@@ -89,7 +89,7 @@ func TestAFloodOfLargeReviewsHasItsLimitAndOrdinaryOnesAreAnswered(t *testing.T)
 			peak := server.state(t).PeakRSS >> 10
 			t.Logf("ordinary: %d; large: %d answered, %d refused, %d overloaded, %d broken; peak RSS %d MiB", answered,
 				count.answered.Load(), count.refused.Load(), count.overloaded.Load(), count.broken.Load(), peak)
-			if count.answered.Load()+count.refused.Load() == 0 || count.overloaded.Load() == 0 || peak > limitMiB {
+			if count.answered.Load()+count.refused.Load() == 0 || count.overloaded.Load() == 0 || peak > limitMiB && !raceDetector {
 				t.Errorf("some of the large reviews should be decided and some put off, within %d MiB", limitMiB)
 			}
 		})
@@ -246,9 +246,13 @@ func TestAThousandSlowClientsAreHungUpOnAndOthersAreServed(t *testing.T) {
 	starts := []string{post + "X-Slow: ", post + fmt.Sprintf("Content-Length: %d\r\n\r\n{", maxBody)}
 	var all sync.WaitGroup
 	var hungUp atomic.Int64
+	// Handshakes have a time limit, too: a thousand at once are for a larger machine.
+	dialing := make(chan struct{}, 20)
 	for i := range slow {
 		all.Go(func() {
+			dialing <- struct{}{}
 			conn, err := site.dial(t, &tls.Config{MinVersion: tls.VersionTLS13})
+			<-dialing
 			if err != nil {
 				t.Errorf("connection %d: %v", i, err)
 				return
