@@ -97,11 +97,15 @@ func (x *exchange) read(r *http.Request) *failure {
 }
 
 // grow makes room for more of the body. Room doubles, as bytes arrive, up to the length that the client claims: so a client
-// reserves no more than twice what it has sent.
+// reserves no more than twice what it has sent. While it grows it takes both, for the largest body 24 of maxLargeBodies' 32 MiB.
 func (x *exchange) grow(length int) *failure {
+	if length < 0 {
+		length = maxBody
+	}
+	length = max(length, len(x.body))
 	room := max(2*cap(x.body), firstRead)
-	if length >= 0 {
-		room = min(room, max(length, len(x.body))+1)
+	if room >= length {
+		room = length + 1 // one more than there can be, or the end of the body would need room again
 	}
 	reserve := int64(0)
 	if room > smallBody {

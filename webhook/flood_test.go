@@ -187,6 +187,18 @@ func TestABodyReservesWhatItHasSentAndNotWhatItClaims(t *testing.T) {
 	idleBudget(t)
 }
 
+func TestTheLargestBodyHasRoomWhetherItsLengthIsKnownOrNot(t *testing.T) {
+	idleBudget(t)
+	for _, length := range []int64{maxBody, -1} {
+		var x exchange
+		f := x.read(&http.Request{ContentLength: length, Body: io.NopCloser(strings.NewReader(strings.Repeat(" ", maxBody)))})
+		if f != nil || len(x.body) != maxBody {
+			t.Errorf("with length %d: %+v after %d bytes", length, f, len(x.body))
+		}
+		x.release()
+	}
+}
+
 func TestWhatNoDaemonSetHasIsRefusedBeforeItIsDecoded(t *testing.T) {
 	site := serve(t, newFacts(t, ownLabel), logr.Discard())
 	terms := func(count int) string {
