@@ -130,7 +130,7 @@ type benchServer struct {
 	out *json.Decoder
 }
 
-func startBenchServer(b *testing.B, name string) *benchServer {
+func startBenchServer(b testing.TB, name string) *benchServer {
 	b.Helper()
 	// The server ends with the test binary at the latest, for its standard input ends then.
 	command := exec.CommandContext(context.WithoutCancel(b.Context()), os.Args[0])
@@ -156,7 +156,7 @@ func startBenchServer(b *testing.B, name string) *benchServer {
 	return &benchServer{in: in, out: json.NewDecoder(out)}
 }
 
-func (s *benchServer) state(b *testing.B) benchServerState {
+func (s *benchServer) state(b testing.TB) benchServerState {
 	b.Helper()
 	var state benchServerState
 	if _, err := io.WriteString(s.in, "\n"); err != nil {
@@ -213,10 +213,19 @@ type benchClient struct {
 // client connects to the server, and warms it up.
 func (s *benchServer) client(b *testing.B, body []byte) *benchClient {
 	b.Helper()
-	state := s.state(b)
+	c := s.connect(b, body, connections)
+	c.send(b, 400)
+	c.before = s.state(b)
+	return c
+}
+
+// connect returns a client with so many connections.
+func (s *benchServer) connect(tb testing.TB, body []byte, connections int) *benchClient {
+	tb.Helper()
+	state := s.state(tb)
 	certificate, err := x509.ParseCertificate(state.Certificate)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate)
@@ -224,11 +233,8 @@ func (s *benchServer) client(b *testing.B, body []byte) *benchClient {
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13},
 		MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections,
 	}
-	b.Cleanup(transport.CloseIdleConnections)
-	c := &benchClient{client: http.Client{Transport: transport}, url: "https://" + state.Address + MutatePath + "?timeout=5s", body: body, server: s}
-	c.send(b, 400)
-	c.before = s.state(b)
-	return c
+	tb.Cleanup(transport.CloseIdleConnections)
+	return &benchClient{client: http.Client{Transport: transport}, url: "https://" + state.Address + MutatePath + "?timeout=5s", body: body, server: s}
 }
 
 // connections is how many an API server might hold.
@@ -252,20 +258,25 @@ func (c *benchClient) send(b *testing.B, requests int) {
 }
 
 func (c *benchClient) sendOne(ctx context.Context) error {
+	code, answer, err := c.post(ctx)
+	if err == nil && (code != http.StatusOK || !bytes.Contains(answer, []byte(`"allowed":true`))) {
+		err = fmt.Errorf("%d: %s", code, answer)
+	}
+	return err
+}
+
+func (c *benchClient) post(ctx context.Context) (code int, answer []byte, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(c.body))
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json, */*")
 	response, err := c.client.Do(request)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(response.Body)
-	if err == nil && (response.StatusCode != http.StatusOK || !bytes.Contains(answer, []byte(`"allowed":true`))) {
-		err = fmt.Errorf("%d: %s", response.StatusCode, answer)
-	}
-	return err
+	answer, err = io.ReadAll(response.Body)
+	return response.StatusCode, answer, err
 }

@@ -14,6 +14,15 @@ import (
 // mean anything by it. Its key counts, as it tells a patch that the map is there.
 const lastApplied = corev1.LastAppliedConfigAnnotation
 
+// What is a few bytes in a body is a hundred times as much in memory, and more where berth has to complain about each, and
+// anybody can send a body. So what is decoded has bounds, far beyond what a DaemonSet has.
+const (
+	// maxEntries bounds each map.
+	maxEntries = 1000
+	// maxListed bounds the members of tolerations and of required node affinity, which may well list a cluster's nodes.
+	maxListed = 10_000
+)
+
 // daemonSet decodes the DaemonSet that is the part root, as far as placement reads it. A type that the API server could
 // not have decoded is an error, and so is the lack of an object that a patch would stand in.
 //
@@ -26,6 +35,11 @@ func (r *review) daemonSet(root part, twin *appsv1.DaemonSet) (*appsv1.DaemonSet
 	// An appsv1.DaemonSet is large, and most of it stays empty: it lives as long as the review, like the body.
 	ds := &r.daemonSets[min(root-partObject, 1)]
 	d.mustObjects(partMetadata, partSpec, partTemplate, partPodSpec)
+	d.mustHaveAtMost(maxEntries, partObjectLabels, partSelector, partTemplateLabels, partNodeSelector)
+	d.mustHaveAtMost(maxListed, partTolerations, partRequiredAffinity)
+	if d.err != nil {
+		return nil, d.err
+	}
 	ds.Name = d.text(partObjectName)
 	ds.Namespace = d.text(partObjectNamespace)
 	ds.Labels = d.stringMap(partObjectLabels, twin.Labels)
@@ -119,6 +133,15 @@ func (d *partDecoder) mustObjects(parts ...part) {
 	}
 }
 
+// mustHaveAtMost counts commas: there is one before every entry but the first.
+func (d *partDecoder) mustHaveAtMost(entries int, parts ...part) {
+	for _, p := range parts {
+		if commas := bytes.Count(d.value(p), []byte{','}); commas >= entries {
+			d.fail(field.TooMany(paths[d.root+p], commas+1, entries))
+		}
+	}
+}
+
 // object tells whether there is an object to look into.
 func (d *partDecoder) object(p part) bool {
 	if d.review.isAbsent(d.root + p) {
@@ -167,6 +190,11 @@ func (d *partDecoder) stringMap(p part, twin map[string]string) map[string]strin
 			d.fail(field.Invalid(paths[d.root+p].Key(text), field.OmitValueType{}, "the key is there twice"))
 		}
 		decoded[text] = d.entry(p, text, raw)
+		// Values of annotations are full of commas.
+		if len(decoded) > maxEntries {
+			d.fail(field.TooMany(paths[d.root+p], len(decoded), maxEntries))
+			break
+		}
 	}
 	return decoded
 }

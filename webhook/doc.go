@@ -2,7 +2,9 @@
 //
 // Server listens, Mutator and Validator answer. The way of a request has one address a step:
 //
-//	server.go    TLS, time limits, shutdown
+//	server.go    time limits, shutdown
+//	tls.go       versions, ciphers, the client's certificate
+//	drain.go     the end of a server that loses nothing
 //	endpoint.go  the steps below in their order; panics, metrics, the log
 //	failure.go   method, media type and size; every HTTP error
 //	exchange.go  the body's way in, the answer's way out
@@ -18,6 +20,6 @@
 //
 // What a client is told: 200 with an AdmissionReview where berth has decided, allowed or denied; an HTTP error with a
 // metav1.Status, which client-go shows to the user word for word, where it has not: 400, 405, 413 and 415 for requests that
-// no API server sends, 503 with Retry-After while not ready, which the API server retries, 500 for faults of ours, so
-// that the failurePolicy of the webhook applies.
+// no API server sends, 503 with Retry-After while not ready or overloaded, which the API server retries, 500 for faults of
+// ours, so that the failurePolicy of the webhook applies.
 package webhook

@@ -43,9 +43,12 @@ func (x *exchange) encode(a *answer) {
 	x.out = b
 }
 
+// maxCauses is more than anybody reads before mending the first.
+const maxCauses = 100
+
 // appendDenial appends the Status that the API server itself would answer, so that kubectl prints every cause.
 func appendDenial(b []byte, name string, denied field.ErrorList) []byte {
-	return appendStatus(b, apierrors.NewInvalid(daemonSetKind, name, denied).Status())
+	return appendStatus(b, apierrors.NewInvalid(daemonSetKind, name, denied[:min(len(denied), maxCauses)]).Status())
 }
 
 var daemonSetKind = schema.GroupKind{Group: "apps", Kind: "DaemonSet"}

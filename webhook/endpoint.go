@@ -48,6 +48,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.metrics.inFlight.Inc()
 	defer e.metrics.inFlight.Dec()
 	x := exchanges.Get().(*exchange)
+	defer x.release()
 	a, f := e.serve(x, r)
 	if f != nil {
 		e.fail(x, w, f)
@@ -56,7 +57,6 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.send(w, http.StatusOK)
 		e.metrics.observe(a.result, started)
 	}
-	x.release()
 }
 
 // serve leaves an answer in x.out, or says why it cannot. A panic is a fault of ours, like any other.
@@ -193,7 +193,7 @@ func (e *endpoint) logDenial(review *review, asked admission, a *answer) {
 	user, _ := review.text(partUsername)
 	uid, _ := review.text(partUID)
 	var fields []string
-	for _, err := range a.denied {
+	for _, err := range a.denied[:min(len(a.denied), maxCauses)] {
 		fields = append(fields, err.Field)
 	}
 	e.logger.Info("Denied", "namespace", asked.namespace, "name", review.displayName(), "operation", asked.operation,

@@ -5,15 +5,20 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 )
 
 const (
 	// maxBody is the size of a review that no real one reaches: etcd takes objects of 1.5 MiB, and an update has two.
 	maxBody = 16 << 20
-	// firstRead bounds what a client gets reserved for a length that it only claims.
-	firstRead = 256 << 10
-	// maxPooled is the size up to which a buffer is kept for the next request.
-	maxPooled = 4 << 20
+	// firstRead bounds what a client gets for a length that it only claims.
+	firstRead = 16 << 10
+	// smallBody is the size up to which a buffer is kept for the next request, and does not count against the limit on large
+	// bodies: an ordinary review, of 5 to 50 KiB, is admitted whatever else comes in.
+	smallBody = 64 << 10
+	// maxLargeBodies is the memory for large bodies of all requests in flight. The garbage collector lets as much again
+	// lie about before it collects.
+	maxLargeBodies = 32 << 20
 )
 
 // exchange is the memory that one request needs, used again by the next.
@@ -22,17 +27,47 @@ type exchange struct {
 	out     []byte
 	scratch []byte
 	review  review
+	// reserved is what body has of largeBodies.
+	reserved int64
 }
+
+// budget is bytes that requests share.
+type budget struct{ left atomic.Int64 }
+
+func newBudget(bytes int64) *budget {
+	b := new(budget)
+	b.left.Store(bytes)
+	return b
+}
+
+// take tells whether there is enough left.
+func (b *budget) take(bytes int64) bool {
+	for {
+		left := b.left.Load()
+		if left < bytes {
+			return false
+		}
+		if b.left.CompareAndSwap(left, left-bytes) {
+			return true
+		}
+	}
+}
+
+func (b *budget) give(bytes int64) { b.left.Add(bytes) }
+
+var largeBodies = newBudget(maxLargeBodies)
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 // release gives the exchange back, without what it knows of this request.
 func (x *exchange) release() {
 	x.review.forget()
-	if cap(x.body) > maxPooled {
+	if cap(x.body) > smallBody {
 		x.body = nil
 	}
-	if cap(x.out)+cap(x.scratch) > maxPooled {
+	largeBodies.give(x.reserved)
+	x.reserved = 0
+	if cap(x.out)+cap(x.scratch) > smallBody {
 		x.out, x.scratch = nil, nil
 	}
 	exchanges.Put(x)
@@ -44,7 +79,9 @@ func (x *exchange) read(r *http.Request) *failure {
 	x.body = x.body[:0]
 	for {
 		if len(x.body) == cap(x.body) {
-			x.grow(length)
+			if f := x.grow(length); f != nil {
+				return f
+			}
 		}
 		n, err := r.Body.Read(x.body[len(x.body):cap(x.body)])
 		x.body = x.body[:len(x.body)+n]
@@ -59,15 +96,30 @@ func (x *exchange) read(r *http.Request) *failure {
 	}
 }
 
-// grow makes room for more of the body. Room doubles, as bytes arrive, up to the length that the client claims.
-func (x *exchange) grow(length int) {
+// grow makes room for more of the body. Room doubles, as bytes arrive, up to the length that the client claims: so a client
+// reserves no more than twice what it has sent. While it grows it takes both, for the largest body 24 of maxLargeBodies' 32 MiB.
+func (x *exchange) grow(length int) *failure {
+	if length < 0 {
+		length = maxBody
+	}
+	length = max(length, len(x.body))
 	room := max(2*cap(x.body), firstRead)
-	if length >= 0 {
-		room = min(room, max(length, len(x.body))+1)
+	if room >= length {
+		room = length + 1 // one more than there can be, or the end of the body would need room again
+	}
+	reserve := int64(0)
+	if room > smallBody {
+		reserve = int64(room)
+	}
+	if !largeBodies.take(reserve) {
+		return overloaded()
 	}
 	grown := make([]byte, len(x.body), room)
 	copy(grown, x.body)
 	x.body = grown
+	largeBodies.give(x.reserved)
+	x.reserved = reserve
+	return nil
 }
 
 var (

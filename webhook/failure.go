@@ -31,10 +31,16 @@ func badRequest(cause error) *failure {
 }
 
 func notReady() *failure {
-	return &failure{
-		result: failedNotReady, code: http.StatusServiceUnavailable, reason: metav1.StatusReasonServiceUnavailable,
-		message: "berth does not know the cluster's policies, namespaces and nodes yet: try again in a second",
-	}
+	return unavailable(failedNotReady, "berth does not know the cluster's policies, namespaces and nodes yet: try again in a second")
+}
+
+func overloaded() *failure {
+	return unavailable(failedOverloaded, "berth has too many large requests at a time: try again in a second")
+}
+
+// unavailable is what passes by itself.
+func unavailable(r result, message string) *failure {
+	return &failure{result: r, code: http.StatusServiceUnavailable, reason: metav1.StatusReasonServiceUnavailable, message: message}
 }
 
 func internalError(r result, cause error) *failure {

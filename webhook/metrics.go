@@ -47,6 +47,7 @@ const (
 	failedSize
 	failedBody
 	failedNotReady
+	failedOverloaded
 	failedNamespace
 	failedPanic
 	resultCount
@@ -65,6 +66,7 @@ var resultLabels = [resultCount][2]string{
 	failedSize:        {"error", "too_large"},
 	failedBody:        {"error", "bad_request"},
 	failedNotReady:    {"error", "not_ready"},
+	failedOverloaded:  {"error", "overloaded"},
 	failedNamespace:   {"error", "namespace_unknown"},
 	failedPanic:       {"error", "panic"},
 }

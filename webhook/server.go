@@ -23,8 +23,18 @@ const (
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 15 * time.Second
 	idleTimeout       = 120 * time.Second
-	shutdownTimeout   = 30 * time.Second
 )
+
+// The end, which with the 5 s of the preStop hook has to fit into a Pod's 30 s. The shutdown is for what is still in flight
+// when the drain is over.
+const (
+	drainTimeout    = 20 * time.Second
+	quietTime       = time.Second
+	shutdownTimeout = 2 * time.Second
+)
+
+// times is the limits above, for tests to shorten.
+type times struct{ readHeader, read, write, idle, drain, quiet, shutdown time.Duration }
 
 // maxHeaderBytes is far more than an API server sends.
 const maxHeaderBytes = 64 << 10
@@ -37,15 +47,20 @@ type Options struct {
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// MinTLSVersion is the least version of TLS: tls.VersionTLS13, which is the default, or tls.VersionTLS12.
 	MinTLSVersion uint16
+	// Clients says who may ask.
+	Clients ClientOptions
 	// Logger gets what the HTTP server has to say.
 	Logger logr.Logger
 }
 
 // Server is the webhook server: TLS and HTTP/1.1 with limits. It implements controller-runtime's webhook.Server.
 type Server struct {
-	options Options
-	mux     *http.ServeMux
-	address atomic.Pointer[net.Addr]
+	options     Options
+	times       times
+	mux         *http.ServeMux
+	address     atomic.Pointer[net.Addr]
+	connections connectionCounter
+	draining    atomic.Bool
 }
 
 // NewServer returns a server that does not listen yet.
@@ -53,7 +68,10 @@ func NewServer(options Options) *Server {
 	if options.MinTLSVersion == 0 {
 		options.MinTLSVersion = tls.VersionTLS13
 	}
-	return &Server{options: options, mux: http.NewServeMux()}
+	return &Server{options: options, mux: http.NewServeMux(), times: times{
+		readHeader: readHeaderTimeout, read: readTimeout, write: writeTimeout, idle: idleTimeout,
+		drain: drainTimeout, quiet: quietTime, shutdown: shutdownTimeout,
+	}}
 }
 
 // NeedLeaderElection returns false: every replica serves.
@@ -73,9 +91,12 @@ func (s *Server) Addr() net.Addr {
 	return nil
 }
 
-// StartedChecker returns a check that passes while the server listens and has a certificate to show.
+// StartedChecker returns a check that passes while the server listens, has a certificate to show and does not drain.
 func (s *Server) StartedChecker() healthz.Checker {
 	return func(*http.Request) error {
+		if s.draining.Load() {
+			return errors.New("the webhook server is draining: it answers, and wants no new requests")
+		}
 		if s.Addr() == nil {
 			return errors.New("the webhook server does not listen yet")
 		}
@@ -86,7 +107,8 @@ func (s *Server) StartedChecker() healthz.Checker {
 	}
 }
 
-// Start listens and serves until the context ends, then lets the requests in flight finish.
+// Start listens and serves until the context ends, then closes idle connections and lets the requests in flight finish. Call
+// Drain before.
 func (s *Server) Start(ctx context.Context) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.options.BindAddress)
 	if err != nil {
@@ -105,10 +127,11 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("serve webhooks on %s: %w", address, err)
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.times.shutdown)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
-		return fmt.Errorf("stop serving webhooks: requests were still in flight after %s: %w", shutdownTimeout, err)
+		s.options.Logger.Info("Requests were still in flight, and are cut off", "after", s.times.shutdown.String())
+		_ = server.Close()
 	}
 	s.options.Logger.Info("Stopped serving webhooks")
 	return nil
@@ -120,17 +143,14 @@ func (s *Server) httpServer() *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Server{
-		Handler:   s.mux,
-		Protocols: protocols,
-		TLSConfig: &tls.Config{
-			GetCertificate: s.options.GetCertificate,
-			MinVersion:     s.options.MinTLSVersion,
-			NextProtos:     []string{"http/1.1"},
-		},
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		Handler:           s,
+		Protocols:         protocols,
+		TLSConfig:         s.tlsConfig(),
+		ConnState:         s.connections.note,
+		ReadHeaderTimeout: s.times.readHeader,
+		ReadTimeout:       s.times.read,
+		WriteTimeout:      s.times.write,
+		IdleTimeout:       s.times.idle,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          log.New(errorLog{s.options.Logger}, "", 0),
 	}

@@ -29,30 +29,6 @@ func (s *site) dial(t *testing.T, config *tls.Config) (*tls.Conn, error) {
 	return conn.(*tls.Conn), nil
 }
 
-func TestTheServerSpeaksTLS13AndHTTP11Only(t *testing.T) {
-	site := serve(t, newFacts(t, ownLabel), logr.Discard())
-	conn, err := site.dial(t, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if state := conn.ConnectionState(); state.Version != tls.VersionTLS13 || state.NegotiatedProtocol != "http/1.1" {
-		t.Errorf("negotiated %s and %q", tls.VersionName(state.Version), state.NegotiatedProtocol)
-	}
-	if _, err := site.dial(t, &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}); err == nil {
-		t.Error("the server speaks TLS 1.2")
-	}
-	if _, err := site.dial(t, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}}); err == nil {
-		t.Error("the server speaks HTTP/2")
-	}
-}
-
-func TestTLS12CanBeSelected(t *testing.T) {
-	server := NewServer(Options{MinTLSVersion: tls.VersionTLS12}).httpServer()
-	if server.TLSConfig.MinVersion != tls.VersionTLS12 {
-		t.Errorf("the minimum is %s", tls.VersionName(server.TLSConfig.MinVersion))
-	}
-}
-
 func TestEveryPhaseOfARequestHasATimeLimit(t *testing.T) {
 	server := NewServer(Options{}).httpServer()
 	got := []time.Duration{server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout}
@@ -109,7 +85,42 @@ func TestAnAddressInUseIsAnErrorThatNamesIt(t *testing.T) {
 
 func TestShutdownLetsTheRequestInFlightFinish(t *testing.T) {
 	site := serve(t, newFacts(t, ownLabel), logr.Discard())
-	conn, err := site.dial(t, &tls.Config{MinVersion: tls.VersionTLS13})
+	half := site.sendHalf(t)
+	stopped := make(chan error, 1)
+	go func() { stopped <- site.stop() }()
+	waitUntilClosed(t, site.url)
+	half.finish(t)
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestShutdownCutsOffWhatDoesNotFinish(t *testing.T) {
+	var logged lines
+	site := serve(t, newFacts(t, ownLabel), logged.logger(), func(s *Server) { s.times.shutdown = 10 * time.Millisecond })
+	half := site.sendHalf(t)
+	if err := site.stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(half.conn); !errors.Is(err, io.ErrUnexpectedEOF) && err != nil {
+		t.Errorf("the connection: %v", err)
+	}
+	if !logged.contain("Requests were still in flight, and are cut off") {
+		t.Errorf("logged %v", logged.all())
+	}
+}
+
+// halfSent is a request in flight.
+type halfSent struct {
+	conn    io.ReadWriter
+	request *http.Request
+	rest    string
+}
+
+// sendHalf sends the first half of a review, and returns when it is in flight.
+func (s *site) sendHalf(t *testing.T) halfSent {
+	t.Helper()
+	conn, err := s.dial(t, &tls.Config{MinVersion: tls.VersionTLS13})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,16 +138,17 @@ func TestShutdownLetsTheRequestInFlightFinish(t *testing.T) {
 	if _, err := io.WriteString(conn, wire.String()[:half]); err != nil {
 		t.Fatal(err)
 	}
-	for counted(t, "berth_admission_in_flight", "webhook", "mutate") == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- site.stop() }()
-	waitUntilClosed(t, site.url)
-	if _, err := io.WriteString(conn, wire.String()[half:]); err != nil {
+	eventually(t, "the request is in flight", func() bool { return counted(t, "berth_admission_in_flight", "webhook", "mutate") > 0 })
+	return halfSent{conn, request, wire.String()[half:]}
+}
+
+// finish sends the other half, and wants a real answer and that the server closes the connection.
+func (h halfSent) finish(t *testing.T) {
+	t.Helper()
+	if _, err := io.WriteString(h.conn, h.rest); err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), request)
+	response, err := http.ReadResponse(bufio.NewReader(h.conn), h.request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,8 +157,15 @@ func TestShutdownLetsTheRequestInFlightFinish(t *testing.T) {
 	if err != nil || response.StatusCode != http.StatusOK || !response.Close {
 		t.Errorf("%d, closed %v: %s %v", response.StatusCode, response.Close, answer, err)
 	}
-	if err := <-stopped; err != nil {
-		t.Error(err)
+}
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 30 s it is still not so that %s", what)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,8 +55,8 @@ type site struct {
 	stop   func() error
 }
 
-// serve runs the real server with both webhooks until the test ends.
-func serve(tb testing.TB, facts Facts, logger logr.Logger) *site {
+// serve runs the real server, maybe adjusted, with both webhooks until the test ends.
+func serve(tb testing.TB, facts Facts, logger logr.Logger, adjust ...func(*Server)) *site {
 	tb.Helper()
 	certificate, roots := selfSigned(tb)
 	server := NewServer(Options{
@@ -65,6 +66,9 @@ func serve(tb testing.TB, facts Facts, logger logr.Logger) *site {
 	})
 	server.Register(MutatePath, NewMutator(facts, logger))
 	server.Register(ValidatePath, NewValidator(facts, logger))
+	for _, change := range adjust {
+		change(server)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Start(ctx) }()
@@ -104,27 +108,38 @@ type reply struct {
 
 func (s *site) do(tb testing.TB, request *http.Request) reply {
 	tb.Helper()
-	response, err := s.client.Do(request)
+	got, err := s.exchange(request)
 	if err != nil {
 		tb.Fatalf("%s %s: %v", request.Method, request.URL, err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return reply{response.StatusCode, response.Header, response.Close, body}
+	return got
 }
 
-// post sends a review as the API server does.
-func (s *site) post(tb testing.TB, path, body string) reply {
+func (s *site) exchange(request *http.Request) (reply, error) {
+	response, err := s.client.Do(request)
+	if err != nil {
+		return reply{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	return reply{response.StatusCode, response.Header, response.Close, body}, err
+}
+
+// request is a review as the API server sends it.
+func (s *site) request(tb testing.TB, path, body string) *http.Request {
 	tb.Helper()
-	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, s.url+path+"?timeout=5s", bytes.NewReader([]byte(body)))
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, s.url+path+"?timeout=5s", strings.NewReader(body))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	return s.do(tb, request)
+	return request
+}
+
+// post sends a review.
+func (s *site) post(tb testing.TB, path, body string) reply {
+	tb.Helper()
+	return s.do(tb, s.request(tb, path, body))
 }
 
 // ask posts a review and returns what was decided.

@@ -45,6 +45,7 @@ func TestHelpHasExamplesAndEveryFlagInItsGroup(t *testing.T) {
 		"Examples:\n", "Usage:\n  berth serve [flags]\n",
 		"\nCluster:\n", "\nServing:\n", "\nSelf-managed certificate (without --tls-cert-file):\n", "\nProbes, metrics and logs:\n", "\nLeader election:\n", "\nAudit:\n",
 		"--kubeconfig", "--webhook-bind-address", "--tls-cert-file", "--tls-private-key-file", "--tls-min-version",
+		"--client-ca-file", "--client-allowed-names",
 		"--health-probe-bind-address", "--metrics-bind-address", "--log-format", "--log-level",
 		"--leader-elect ", "--leader-election-namespace", "--excluded-namespaces", "--excluded-priority-classes",
 		"--ca-secret", "--webhook-configurations", "--serving-certificate-rotation", "--ca-rotation",
@@ -78,6 +79,8 @@ func TestAWrongCommandLineSaysWhatToDo(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "tls.crt")
 	garbage := writeFile(t, "tls.crt", "no PEM")
 	kubeconfig := "--kubeconfig=" + writeFile(t, "kubeconfig", localKubeconfig)
+	pair := newKeyPair(t, "berth")
+	certFlag, keyFlag := "--tls-cert-file="+pair.certFile, "--tls-private-key-file="+pair.keyFile
 	tests := map[string]struct {
 		args []string
 		want string
@@ -105,6 +108,14 @@ func TestAWrongCommandLineSaysWhatToDo(t *testing.T) {
 		"a certificate without its key": {
 			args: []string{"serve", kubeconfig, "--tls-cert-file", garbage},
 			want: "if any flags in the group [tls-cert-file tls-private-key-file] are set they must all be set; missing [tls-private-key-file]",
+		},
+		"names of clients without a CA": {
+			args: []string{"serve", kubeconfig, certFlag, keyFlag, "--client-allowed-names=front"},
+			want: "--client-allowed-names needs --client-ca-file: a name counts only where a CA vouches for it",
+		},
+		"no CA of clients": {
+			args: []string{"serve", kubeconfig, certFlag, keyFlag, "--client-ca-file", missing},
+			want: "load the CAs of clients: open " + missing + ": no such file or directory\nSay with --client-ca-file where they are",
 		},
 		"nowhere to keep the CA": {
 			args: []string{"serve", kubeconfig},

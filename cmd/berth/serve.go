@@ -38,6 +38,8 @@ type serveOptions struct {
 
 	certFile, keyFile string
 	tlsMinVersion     choice
+	clientCAFile      string
+	clientNames       []string
 	selfManaged       selfManagedOptions
 
 	leaderElect          bool
@@ -60,8 +62,9 @@ func newServeCommand() *cobra.Command {
 		Long: `Run the admission webhook server.
 
 It follows the cluster's PlacementPolicies, namespaces and nodes, and answers the
-API server's AdmissionReviews for DaemonSets. It ends on SIGTERM or SIGINT, when
-the requests in flight have their answers.`,
+API server's AdmissionReviews for DaemonSets. On SIGTERM or SIGINT it is no longer
+ready, and goes on answering until its clients have closed their connections, at
+most for 20 s. A second signal ends it at once.`,
 		Example: `  # In a Pod: the ServiceAccount and the CA's Secret are where berth looks
   berth serve
 
@@ -87,6 +90,8 @@ func (o *serveOptions) flagGroups() []flagGroup {
 	serving.flags.StringVar(&o.certFile, "tls-cert-file", "", "PEM `file` of the serving certificate and its chain, read again when it changes (default: berth manages a certificate itself)")
 	serving.flags.StringVar(&o.keyFile, "tls-private-key-file", "", "PEM `file` of its private key")
 	serving.flags.Var(&o.tlsMinVersion, "tls-min-version", "least TLS `version`: VersionTLS13 or VersionTLS12")
+	serving.flags.StringVar(&o.clientCAFile, "client-ca-file", "", "PEM `file` of the CAs that a client's certificate must be signed by, read again when it changes (default: anybody may ask)")
+	serving.flags.StringSliceVar(&o.clientNames, "client-allowed-names", nil, "common `names` that a client's certificate may be for (default: any that --client-ca-file verifies)")
 
 	observing := newFlagGroup("Probes, metrics and logs")
 	observing.flags.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz")
@@ -111,6 +116,7 @@ func (o *serveOptions) flagGroups() []flagGroup {
 func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	log := newLogger(logTo, o.logFormat.value, o.logLevel.value)
 	log.Info("Starting berth", "version", version)
+	limitMemory()
 
 	config, err := restConfig(o.kubeconfig)
 	if err != nil {
@@ -121,10 +127,15 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
+	clients, err := newClientCA(o)
+	if err != nil {
+		return err
+	}
 	server := webhook.NewServer(webhook.Options{
 		BindAddress:    o.webhookAddress,
 		GetCertificate: source.GetCertificate,
 		MinTLSVersion:  tlsVersions[o.tlsMinVersion.value],
+		Clients:        clients.options(),
 		Logger:         logger,
 	})
 	mgr, err := newManager(config, o, server)
@@ -140,21 +151,31 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	if err := addAudit(mgr, facts, o); err != nil {
 		return err
 	}
-	if err := addFacts(mgr, facts, source); err != nil {
+	checks := map[string]healthz.Checker{"facts": facts.Ready, "certificate": source.Ready, "webhook": server.StartedChecker()}
+	if err := addBeside(mgr, checks, source, clients, facts); err != nil {
 		return err
-	}
-	if err := mgr.AddReadyzCheck("webhook", server.StartedChecker()); err != nil {
-		return fmt.Errorf("prepare the probes: %w", err)
 	}
 	if err := awaitAPI(ctx, mgr.GetAPIReader(), log); err != nil {
 		return err
 	}
 	time.AfterFunc(startTime, releaseStartPages)
-	if err := mgr.Start(ctx); err != nil {
+	if err := runUntilDrained(ctx, mgr, server); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	log.Info("berth has ended")
 	return nil
+}
+
+// runUntilDrained runs the manager until the context has ended and the server has drained: what is decided meanwhile is
+// decided by facts that are live.
+func runUntilDrained(ctx context.Context, mgr manager.Manager, server *webhook.Server) error {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		server.Drain()
+		stop()
+	})()
+	return mgr.Start(running)
 }
 
 func newManager(config *rest.Config, o *serveOptions, server *webhook.Server) (manager.Manager, error) {
@@ -168,7 +189,9 @@ func newManager(config *rest.Config, o *serveOptions, server *webhook.Server) (m
 		Cache:                  cacheOptions(),
 		WebhookServer:          server,
 		HealthProbeBindAddress: o.healthAddress,
-		Metrics:                metricsserver.Options{BindAddress: o.metricsAddress},
+		// With the drain before it and the preStop hook, it fits into a Pod's 30 s.
+		GracefulShutdownTimeout: new(4 * time.Second),
+		Metrics:                 metricsserver.Options{BindAddress: o.metricsAddress},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the server: %w", err)
@@ -182,9 +205,9 @@ func cacheOptions() cache.Options {
 	return options
 }
 
-// addFacts gives the manager what runs beside the webhook server.
-func addFacts(mgr manager.Manager, facts *cluster.Facts, source certificateSource) error {
-	for _, runnable := range []manager.Runnable{source, facts} {
+// addBeside gives the manager what runs beside the webhook server, and the checks of readiness.
+func addBeside(mgr manager.Manager, checks map[string]healthz.Checker, beside ...manager.Runnable) error {
+	for _, runnable := range beside {
 		if err := mgr.Add(runnable); err != nil {
 			return fmt.Errorf("prepare the server: %w", err)
 		}
@@ -192,7 +215,6 @@ func addFacts(mgr manager.Manager, facts *cluster.Facts, source certificateSourc
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return fmt.Errorf("prepare the probes: %w", err)
 	}
-	checks := map[string]healthz.Checker{"facts": facts.Ready, "certificate": source.Ready}
 	for name, check := range checks {
 		if err := mgr.AddReadyzCheck(name, check); err != nil {
 			return fmt.Errorf("prepare the probes: %w", err)
