@@ -22,8 +22,8 @@ import (
 
 const (
 	writers = 4
-	// pace is when a writer writes again: 160 writes a second in all, where the machine can.
-	pace = 25 * time.Millisecond
+	// busy and gentle are when a writer writes again: 160 writes a second in all, where the machine can, and 20.
+	busy, gentle = 25 * time.Millisecond, 200 * time.Millisecond
 	// createEvery is how many of a writer's writes make one create; the others are updates.
 	createEvery = 10
 )
@@ -31,6 +31,7 @@ const (
 // load writes DaemonSets through the API server until it is stopped, all without the nodeSelector that berth has to add.
 type load struct {
 	namespace string
+	pace      time.Duration
 	end       context.CancelFunc
 	group     sync.WaitGroup
 	began     time.Time
@@ -48,9 +49,14 @@ type counts struct {
 
 func startLoad(t *testing.T, namespace string) *load {
 	t.Helper()
+	return startLoadAt(t, namespace, busy)
+}
+
+func startLoadAt(t *testing.T, namespace string, pace time.Duration) *load {
+	t.Helper()
 	// What is being written when the load ends is still counted: only the next write is not made.
 	ending, end := context.WithCancel(t.Context())
-	l := &load{namespace: namespace, end: end, began: time.Now(), counts: counts{Failed: map[string]int{}}}
+	l := &load{namespace: namespace, pace: pace, end: end, began: time.Now(), counts: counts{Failed: map[string]int{}}}
 	for writer := range writers {
 		ds := daemonSet(t)
 		ds.Name = "ds-" + strconv.Itoa(writer)
@@ -62,7 +68,7 @@ func startLoad(t *testing.T, namespace string) *load {
 func (l *load) write(ending context.Context, ds *appsv1.DaemonSet) {
 	ctx := context.WithoutCancel(ending)
 	client := cp.Client.AppsV1().DaemonSets(l.namespace)
-	ticker := time.NewTicker(pace)
+	ticker := time.NewTicker(l.pace)
 	defer ticker.Stop()
 	for i := 0; ending.Err() == nil; i++ {
 		ds.Labels = map[string]string{"turn": strconv.Itoa(i)}

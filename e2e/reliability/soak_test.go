@@ -29,7 +29,7 @@ func TestGoroutinesAndHeapStayAtTheirLevel(t *testing.T) {
 	namespace := enabledNamespace(t)
 	before := containers()
 	length := full(5*time.Minute, time.Hour)
-	load := startLoad(t, namespace)
+	load := startLoadAt(t, namespace, gentle)
 	time.Sleep(length / 10) // until everything has been used once
 	early := lowest(t, length*3/10)
 	time.Sleep(length * 3 / 10)

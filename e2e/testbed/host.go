@@ -12,11 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	coordinationv1 "k8s.io/client-go/applyconfigurations/coordination/v1"
 	"k8s.io/client-go/informers"
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
 	"k8s.io/client-go/tools/cache"
@@ -135,15 +135,12 @@ func (h *Host) register(ctx context.Context) error {
 // renew keeps the node's Lease, without which the node would be taken for dead.
 func (h *Host) renew(ctx context.Context) {
 	leases := h.cp.Client.CoordinationV1().Leases(corev1.NamespaceNodeLease)
-	holder, seconds := hostName, int32(leaseDuration/time.Second)
+	options := metav1.ApplyOptions{FieldManager: "testbed", Force: true}
 	for ctx.Err() == nil {
-		now := metav1.NowMicro()
-		lease := &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Name: hostName},
-			Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, RenewTime: &now},
-		}
-		if _, err := leases.Update(ctx, lease, metav1.UpdateOptions{}); err != nil {
-			_, _ = leases.Create(ctx, lease, metav1.CreateOptions{}) // not there yet; or no API server: again in a moment
+		lease := coordinationv1.Lease(hostName, corev1.NamespaceNodeLease).WithSpec(coordinationv1.LeaseSpec().
+			WithHolderIdentity(hostName).WithLeaseDurationSeconds(int32(leaseDuration / time.Second)).WithRenewTime(metav1.NowMicro()))
+		if _, err := leases.Apply(ctx, lease, options); err != nil && ctx.Err() == nil {
+			fmt.Fprintf(os.Stderr, "testbed: renew the Lease of node %s: %v\n", hostName, err) // no API server: again in a moment
 		}
 		select {
 		case <-ctx.Done():
