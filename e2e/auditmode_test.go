@@ -1,13 +1,14 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"berth.dev/berth/e2e/testbed"
 )
 
 // auditAnnotations waits for the last write of an agent in the API server's audit log, and returns what berth's webhooks
@@ -16,11 +17,11 @@ func auditAnnotations(t *testing.T, namespace, verb string) (annotations map[str
 	t.Helper()
 	path := "/apis/apps/v1/namespaces/" + namespace + "/daemonsets"
 	waitFor(t, "the audit log", func() (bool, string) {
-		for line := range strings.Lines(readFile(t, auditLog)) {
-			var r request
-			if err := json.Unmarshal([]byte(line), &r); err != nil {
-				continue // still being written
-			}
+		requests, err := auditLog.Requests(testbed.AdminUser)
+		if err != nil {
+			return false, err.Error()
+		}
+		for _, r := range requests {
 			if r.Stage == "ResponseComplete" && r.Verb == verb && strings.HasPrefix(r.RequestURI, path) {
 				annotations = maps.Clone(r.Annotations)
 			}

@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
+
+	"berth.dev/berth/e2e/testbed"
 )
 
 const (
@@ -27,6 +29,24 @@ var allNodes = []string{"n-1", "n-2", "n-3", "n-4", "n-5", "n-6"}
 
 // enabled is what opens a namespace to the default policy.
 var enabled = map[string]string{placementLabel: "enabled"}
+
+// startControlPlane starts a control plane that is the test's own.
+func startControlPlane(t *testing.T, apiServerFlags ...string) *testbed.ControlPlane {
+	t.Helper()
+	own, err := testbed.Start(t.Context(), testbed.Options{APIServerFlags: apiServerFlags})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("the logs are kept in", own.Dir())
+			_ = own.StopProcesses()
+		} else if err := own.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return own
+}
 
 // newNamespace makes a namespace in which pods can run at once.
 func newNamespace(t *testing.T, labels map[string]string) string {

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
@@ -11,44 +10,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth.dev/berth/e2e/testbed"
 )
-
-// request is what an audit log says of one request.
-type request struct {
-	Stage      string `json:"stage"`
-	Verb       string `json:"verb"`
-	RequestURI string `json:"requestURI"`
-	User       struct{ Username string }
-	ObjectRef  struct{ APIGroup, Resource, Subresource, Namespace, Name string }
-	// ResponseStatus is not there yet while a watch goes on.
-	ResponseStatus struct{ Code int }
-	Annotations    map[string]string `json:"annotations"`
-}
-
-// answered is the requests of berth that have had an answer, and the watches that have begun.
-func answered(t *testing.T, log string) (requests []request) {
-	t.Helper()
-	for line := range strings.Lines(readFile(t, log)) {
-		if !strings.HasSuffix(line, "\n") {
-			break // still being written
-		}
-		var r request
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatal(err)
-		}
-		if r.User.Username == berthUser && (r.Stage == "ResponseComplete" || r.Stage == "ResponseStarted") {
-			requests = append(requests, r)
-		}
-	}
-	return requests
-}
 
 // berthRequests counts what berth has asked of the API server so far, without the watches and the renewal of its lease,
 // which go on whether or not anything happens.
 func berthRequests(t *testing.T) (asked map[string]int) {
 	t.Helper()
+	requests, err := auditLog.Requests(testbed.BerthUser)
+	if err != nil {
+		t.Fatal(err)
+	}
 	asked = map[string]int{}
-	for _, r := range answered(t, auditLog) {
+	for _, r := range requests {
 		if r.Verb == "watch" || strings.Contains(r.RequestURI, "/leases/") {
 			continue
 		}

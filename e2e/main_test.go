@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"berth.dev/berth/e2e/testbed"
@@ -17,25 +16,8 @@ import (
 var (
 	cp       *testbed.ControlPlane
 	berth    *testbed.Berth
-	auditLog string // what auditPolicy records, a JSON event a line
+	auditLog testbed.AuditLog
 )
-
-const berthUser = "system:serviceaccount:berth-system:berth"
-
-// auditPolicy records the requests of berth's own ServiceAccount, and with what webhooks say of them the writes of
-// DaemonSets.
-const auditPolicy = `
-apiVersion: audit.k8s.io/v1
-kind: Policy
-rules:
-  - level: Metadata
-    users: ["` + berthUser + `"]
-  - level: Metadata
-    users: ["berth-testbed-admin"]
-    verbs: [create, update, patch]
-    resources: [{group: apps, resources: [daemonsets]}]
-  - level: None
-`
 
 func TestMain(m *testing.M) {
 	code, err := 0, error(nil)
@@ -58,11 +40,10 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	var flags []string
-	if flags, auditLog, err = auditFlags(dir); err != nil {
+	if auditLog, err = testbed.NewAuditLog(dir); err != nil {
 		return 0, err
 	}
-	if cp, err = testbed.Start(ctx, testbed.Options{Progress: os.Stderr, APIServerFlags: flags}); err != nil {
+	if cp, err = testbed.Start(ctx, testbed.Options{Progress: os.Stderr, APIServerFlags: auditLog.APIServerFlags}); err != nil {
 		return 0, err
 	}
 	defer func() {
@@ -80,11 +61,4 @@ func run(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	return m.Run(), nil
-}
-
-// auditFlags make kube-apiserver write the audit log, into the folder.
-func auditFlags(dir string) (flags []string, log string, err error) {
-	policy := filepath.Join(dir, "audit-policy.yaml")
-	log = filepath.Join(dir, "audit.log")
-	return []string{"--audit-policy-file=" + policy, "--audit-log-path=" + log}, log, os.WriteFile(policy, []byte(auditPolicy), 0o600)
 }

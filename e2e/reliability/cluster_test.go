@@ -35,14 +35,16 @@ func cluster(t *testing.T) {
 }
 
 // settled says whether the replicas are ready and nothing else is there.
-func settled() bool {
+func settled() bool { return settledAt(replicas) }
+
+func settledAt(n int) bool {
 	pods := host.Pods()
 	for _, pod := range pods {
 		if !pod.Ready() || pod.Terminating() {
 			return false
 		}
 	}
-	return len(pods) == replicas
+	return len(pods) == n
 }
 
 func podNames() string {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
 
@@ -24,8 +23,6 @@ type BerthOptions struct {
 	Binary string
 	// Args are added to those of berth serve.
 	Args []string
-	// SelfManaged leaves the certificate and caBundle to berth; otherwise it serves one that is made here.
-	SelfManaged bool
 }
 
 // Berth is a running berth that the API server calls. Its Process can be killed and started again.
@@ -36,28 +33,23 @@ type Berth struct {
 	Binary string
 	// Address is where the webhooks are served, MetricsAddress where the metrics are: 127.0.0.1:PORT.
 	Address, MetricsAddress string
-	// CABundle signed the serving certificate, PEM. It is nil when berth manages that itself.
+	// CABundle signed the serving certificate, PEM.
 	CABundle []byte
 }
 
-// StartBerth applies deploy/berth.yaml, runs berth with the rights of its own ServiceAccount, and returns when the API
-// server calls it.
+// StartBerth applies deploy/berth.yaml, runs berth with the rights of its own ServiceAccount and a certificate that is made
+// here, and returns when the API server calls it. A Host runs it as its Deployment says.
 func (cp *ControlPlane) StartBerth(ctx context.Context, options BerthOptions) (*Berth, error) {
 	if err := cp.build(ctx, &options); err != nil {
 		return nil, err
 	}
-	berth, err := cp.defineBerth("berth", options)
+	berth, err := cp.defineBerth(options)
 	if err != nil {
 		return nil, err
 	}
 	webhooks, err := cp.install(ctx, berth.Address, berth.CABundle)
 	if err != nil {
 		return nil, err
-	}
-	if options.SelfManaged { // It is ready when it has written into both.
-		if err := cp.apply(ctx, webhooks); err != nil {
-			return nil, err
-		}
 	}
 	if err := berth.Start(ctx); err != nil {
 		return nil, err
@@ -105,29 +97,24 @@ func buildBerth(ctx context.Context, root, output string) error {
 	return nil
 }
 
-// defineBerth makes the command line and, unless berth does, the serving certificate.
-func (cp *ControlPlane) defineBerth(name string, options BerthOptions) (*Berth, error) {
+// defineBerth makes the command line and the serving certificate.
+func (cp *ControlPlane) defineBerth(options BerthOptions) (*Berth, error) {
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
 	address := func(i int) string { return "127.0.0.1:" + strconv.Itoa(ports[i]) }
-	berth := &Berth{Binary: options.Binary, Address: address(0), MetricsAddress: address(2)}
-	certificate := []string{"--ca-secret=berth-system/berth-ca"}
-	if !options.SelfManaged {
-		// A CA of its own: the API server must trust berth by the caBundle and by nothing else.
-		authority, err := newAuthority(cp.dir, "berth-webhook")
-		if err != nil {
-			return nil, err
-		}
-		serving, err := authority.server("berth-serving")
-		if err != nil {
-			return nil, err
-		}
-		berth.CABundle = authority.bundle
-		certificate = []string{"--tls-cert-file=" + serving.cert, "--tls-private-key-file=" + serving.key}
+	// A CA of its own: the API server must trust berth by the caBundle and by nothing else.
+	authority, err := newAuthority(cp.dir, "berth-webhook")
+	if err != nil {
+		return nil, err
 	}
-	berth.Process = cp.define(name, cp.get("http://"+address(1)+"/readyz"), slices.Concat([]string{
+	serving, err := authority.server("berth-serving")
+	if err != nil {
+		return nil, err
+	}
+	berth := &Berth{Binary: options.Binary, Address: address(0), MetricsAddress: address(2), CABundle: authority.bundle}
+	berth.Process = cp.define("berth", cp.get("http://"+address(1)+"/readyz"), append([]string{
 		"serve",
 		"--kubeconfig=" + cp.kubeconfigOf("berth"),
 		"--webhook-bind-address=" + berth.Address,
@@ -135,7 +122,9 @@ func (cp *ControlPlane) defineBerth(name string, options BerthOptions) (*Berth, 
 		"--metrics-bind-address=" + berth.MetricsAddress,
 		// A Pod knows its namespace; here it has to be said.
 		"--leader-election-namespace=berth-system",
-	}, certificate, options.Args)...)
+		"--tls-cert-file=" + serving.cert,
+		"--tls-private-key-file=" + serving.key,
+	}, options.Args...)...)
 	berth.path = options.Binary
 	return berth, nil
 }

@@ -3,20 +3,42 @@ package testbed
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 )
 
+// BuildCertManager builds what StartCertManager and RenderChart run, so that they need no network.
+func BuildCertManager(ctx context.Context) error {
+	root, err := repository()
+	if err != nil {
+		return err
+	}
+	if err := buildCertManager(ctx, root, os.DevNull); err != nil {
+		return err
+	}
+	_, err = renderChart(ctx, root)
+	return err
+}
+
+func buildCertManager(ctx context.Context, root, output string) error {
+	if _, err := goIn(ctx, certManagerModule(root), "build", "-ldflags=-s -w", "-o", output, "."); err != nil {
+		return fmt.Errorf("build cert-manager: %w", err)
+	}
+	return nil
+}
+
+func certManagerModule(root string) string { return filepath.Join(root, "e2e", "certmanager") }
+
 // StartCertManager installs cert-manager's CustomResourceDefinitions and runs its controllers and its cainjector, built
 // from e2e/certmanager, and returns when they are ready. Certificates and caBundle are theirs from then on.
 func (cp *ControlPlane) StartCertManager(ctx context.Context) (*Process, error) {
-	module := filepath.Join(cp.root, "e2e", "certmanager")
 	binary := cp.path("cert-manager")
-	if _, err := goIn(ctx, module, "build", "-ldflags=-s -w", "-o", binary, "."); err != nil {
-		return nil, fmt.Errorf("build cert-manager: %w", err)
+	if err := buildCertManager(ctx, cp.root, binary); err != nil {
+		return nil, err
 	}
-	source, err := goIn(ctx, module, "list", "-m", "-f={{.Dir}}", "github.com/cert-manager/cert-manager")
+	source, err := goIn(ctx, certManagerModule(cp.root), "list", "-m", "-f={{.Dir}}", "github.com/cert-manager/cert-manager")
 	if err != nil {
 		return nil, fmt.Errorf("find cert-manager's CustomResourceDefinitions: %w", err)
 	}
@@ -51,11 +73,15 @@ func (cp *ControlPlane) StartCertManager(ctx context.Context) (*Process, error) 
 
 // RenderChart is what helm template prints of berth's chart, for the namespace berth-system.
 func (cp *ControlPlane) RenderChart(ctx context.Context, values ...string) (string, error) {
+	return renderChart(ctx, cp.root, values...)
+}
+
+func renderChart(ctx context.Context, root string, values ...string) (string, error) {
 	args := []string{"tool", "-modfile=tools/go.mod", "helm", "template", "berth", "deploy/chart", "--namespace=berth-system", "--include-crds"}
 	for _, value := range values {
 		args = append(args, "--set="+value)
 	}
-	manifest, err := goIn(ctx, cp.root, args...)
+	manifest, err := goIn(ctx, root, args...)
 	if err != nil {
 		return "", fmt.Errorf("render the chart: %w", err)
 	}

@@ -27,7 +27,7 @@ func (cp *ControlPlane) writeCredentials() error {
 		name, user string
 		groups     []string
 	}{
-		{"admin", "berth-testbed-admin", []string{"system:masters"}},
+		{"admin", AdminUser, []string{"system:masters"}},
 		{"kube-controller-manager", "system:kube-controller-manager", nil},
 		{"kube-scheduler", "system:kube-scheduler", nil},
 		// KWOK stands for every kubelet at once, and no role of Kubernetes' own allows that.

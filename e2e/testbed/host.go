@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,9 +42,8 @@ type Host struct {
 	end            context.CancelFunc
 	alive          sync.WaitGroup // the pods
 
-	down atomic.Bool // no container is started
-
 	mu       sync.Mutex
+	up       chan struct{}   // closed while containers may start
 	pods     map[string]*Pod // by namespace/name
 	started  int             // pods, ever
 	services map[string]context.CancelFunc
@@ -56,7 +54,8 @@ func (cp *ControlPlane) StartHost(ctx context.Context) (*Host, error) {
 	if !InNetwork() {
 		return nil, ErrNoNetwork
 	}
-	h := &Host{Binary: cp.path("berth"), cp: cp, pods: map[string]*Pod{}, services: map[string]context.CancelFunc{}}
+	h := &Host{Binary: cp.path("berth"), cp: cp, up: make(chan struct{}), pods: map[string]*Pod{}, services: map[string]context.CancelFunc{}}
+	h.Up()
 	if err := buildBerth(ctx, cp.root, h.Binary); err != nil {
 		return nil, err
 	}
@@ -92,14 +91,27 @@ func (h *Host) RestoreAPI() { h.api.Restore() }
 
 // Down kills every container and starts none until Up.
 func (h *Host) Down() {
-	h.down.Store(true)
+	h.mu.Lock()
+	h.up = make(chan struct{})
+	h.mu.Unlock()
 	for _, pod := range h.Pods() {
 		_ = pod.Kill()
 	}
 }
 
-// Up undoes Down.
-func (h *Host) Up() { h.down.Store(false) }
+// Up undoes Down: all containers start at the same time.
+func (h *Host) Up() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.up)
+}
+
+// mayStart is closed as soon as containers may start.
+func (h *Host) mayStart() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.up
+}
 
 // Pods are those of the node, oldest first.
 func (h *Host) Pods() []*Pod {

@@ -23,8 +23,8 @@ type manifests struct {
 	webhooks string // need a berth that answers
 }
 
-// readManifests reads deploy/berth.yaml. The webhook configurations get the address and, if any, the CA of the
-// berth that runs on this machine; everything else stays as it is, byte for byte.
+// readManifests reads deploy/berth.yaml. The webhook configurations get the address and the CA of the berth that runs on
+// this machine; everything else stays as it is, byte for byte.
 func readManifests(root, address string, caBundle []byte) (manifests, error) {
 	file := filepath.Join(root, "deploy", "berth.yaml")
 	content, err := os.ReadFile(file)
@@ -81,11 +81,9 @@ func redirect(configuration *unstructured.Unstructured, address string, caBundle
 		if err != nil || !found {
 			return "", fmt.Errorf("webhooks[%d] has no clientConfig.service.path (%w)", i, err)
 		}
-		client := map[string]any{"url": "https://" + address + path}
-		if caBundle != nil {
-			client["caBundle"] = base64.StdEncoding.EncodeToString(caBundle)
+		webhook["clientConfig"] = map[string]any{
+			"url": "https://" + address + path, "caBundle": base64.StdEncoding.EncodeToString(caBundle),
 		}
-		webhook["clientConfig"] = client
 	}
 	configuration.Object["webhooks"] = webhooks
 	redirected, err := yaml.Marshal(configuration.Object)

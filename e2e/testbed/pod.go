@@ -181,9 +181,12 @@ func (p *Pod) prepare(ctx context.Context) bool {
 // keepRunning starts the container, again and again, until the pod ends.
 func (p *Pod) keepRunning(ctx context.Context) {
 	for !p.Terminating() && ctx.Err() == nil {
-		if p.host.down.Load() {
-			time.Sleep(statusRetry)
-			continue
+		select {
+		case <-p.host.mayStart():
+		case <-p.ended:
+			return
+		case <-ctx.Done():
+			return
 		}
 		if err := p.process.Start(ctx); err != nil {
 			p.say(err.Error())
@@ -222,7 +225,11 @@ func (p *Pod) terminate(graceSeconds int64) {
 }
 
 // shutDown is what a kubelet does with a pod that is deleted: preStop, SIGTERM, and SIGKILL when the grace period is over.
+// A container that does not run needs none of it.
 func (p *Pod) shutDown() {
+	if !p.running.Load() {
+		return
+	}
 	deadline := time.After(p.grace)
 	if lifecycle := p.container.Lifecycle; lifecycle != nil && lifecycle.PreStop != nil && lifecycle.PreStop.Sleep != nil {
 		select {
