@@ -49,10 +49,16 @@ func reinstallAtEnd(t *testing.T) {
 	})
 }
 
-// reinstall installs the manifest as helm does, in place of what there is.
+// reinstall installs the manifest in place of what there is.
 func reinstall(t *testing.T, manifest string) {
 	t.Helper()
 	uninstall(t)
+	installAnew(t, manifest)
+}
+
+// installAnew does what helm install does where there is no berth.
+func installAnew(t *testing.T, manifest string) {
+	t.Helper()
 	kubectl(t, "create", "namespace", berthNamespace)
 	apply(t, manifest)
 }
@@ -75,12 +81,14 @@ func awaitPlacement(t *testing.T, namespace string) {
 	eventually(t, "a DaemonSet to be placed", func() (bool, string) { return places(ctx, t, namespace) })
 }
 
-// whileWriting does something under load, and fails unless every write was placed and no replica has ended.
+// whileWriting does something under load, and fails unless every write was placed, then and after, and no replica has ended.
 func whileWriting(t *testing.T, namespace string, do func()) {
 	t.Helper()
 	before := containers()
 	load := startLoad(t, namespace)
 	do()
+	written := load.written()
+	eventually(t, "writes after it", func() (bool, string) { return load.written() > written+100, "" })
 	counts := load.stop(t)
 	counts.expectNothingLost(t)
 	expectSameContainers(t, before)

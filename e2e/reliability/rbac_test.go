@@ -96,14 +96,15 @@ func installAudited(t *testing.T) testbed.AuditLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reinstallAtEnd(t)
-	t.Cleanup(func() { restartAPIServer(t) })
-	// Nobody may be left who asks while the roles are being taken away.
-	kubectl(t, "-n", berthNamespace, "scale", "deployment/berth", "--replicas=0")
-	eventually(t, "the end of all replicas", func() (bool, string) { return settledAt(0), podNames() })
+	t.Cleanup(func() {
+		restartAPIServer(t)
+		apply(t, shippedManifest(t))
+		awaitFollowers(t)
+	})
+	uninstall(t) // Nobody may be left who asks while the roles are not there.
 	// API servers before 1.34 do not stream the first list: there berth lists, and then watches.
 	restartAPIServer(t, append(log.APIServerFlags, "--feature-gates=WatchList=false")...)
-	reinstall(t, strings.Replace(shippedManifest(t), fmt.Sprintf("replicas: %d\n", replicas), "replicas: 1\n", 1))
+	installAnew(t, strings.Replace(shippedManifest(t), fmt.Sprintf("replicas: %d\n", replicas), "replicas: 1\n", 1))
 	eventually(t, "the replica", func() (bool, string) { return settledAt(1), podNames() })
 	return log
 }
@@ -160,7 +161,9 @@ func needEveryRight(t *testing.T) {
 	}
 
 	// get daemonsets: a condition on what berth does not keep. create events: a DaemonSet that does not comply with it.
-	t.Cleanup(func() { kubectl(t, "delete", "--ignore-not-found", "placementpolicy/all-rights", "namespace/all-rights") })
+	t.Cleanup(func() {
+		kubectl(t, "delete", "--ignore-not-found", "placementpolicy/all-rights", "namespace/all-rights")
+	})
 	apply(t, violating)
 	apply(t, violated)
 	awaitEvents(t, "all-rights", "PlacementViolation", "DaemonSet/agent")
