@@ -205,11 +205,21 @@ func (p *Pod) keepRunning(ctx context.Context) {
 		}
 		p.restarts.Add(1)
 		p.touch()
-		select {
-		case <-ctx.Done():
-		case <-p.ended:
-		case <-time.After(restartPause):
-		}
+		p.backOff(ctx)
+	}
+}
+
+// backOff waits before a container that has ended is started again; one that Host.Down has killed waits for Up alone.
+func (p *Pod) backOff(ctx context.Context) {
+	select {
+	case <-p.host.mayStart():
+	default:
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-p.ended:
+	case <-time.After(restartPause):
 	}
 }
 
