@@ -31,8 +31,14 @@ func cluster(t *testing.T) {
 	if noCluster != nil {
 		t.Skip(noCluster)
 	}
+	if followersLost {
+		awaitFollowers(t)
+	}
 	eventually(t, "all replicas", func() (bool, string) { return settled(), podNames() })
 }
+
+// endpoints are where the Service sends requests, IP:PORT.
+func endpoints() []string { return host.Endpoints("berth-system", "berth", "webhook") }
 
 // settled says whether the replicas are ready and nothing else is there.
 func settled() bool {
@@ -61,21 +67,22 @@ func routeBy(t *testing.T, flags []string) {
 	}
 	restartAPIServer(t, flags...)
 	awaitFollowers(t)
-	t.Cleanup(func() {
-		restartAPIServer(t)
-		awaitFollowers(t)
-	})
+	t.Cleanup(func() { restartAPIServer(t) })
 }
+
+// followersLost is set when the API server was away: its clients have lost it and back off for some seconds each.
+var followersLost bool
 
 func restartAPIServer(t *testing.T, flags ...string) {
 	t.Helper()
+	followersLost = true
 	if err := cp.RestartAPIServer(context.WithoutCancel(t.Context()), flags...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// awaitFollowers replaces all pods, and returns when everybody has heard of it. Clients that have lost the API server back
-// off for some seconds each, and until the last one is back a rollout may leave a Service without endpoints.
+// awaitFollowers replaces all pods, and returns when everybody has heard of it. Until the last client is back a rollout
+// may leave the Service without endpoints.
 func awaitFollowers(t *testing.T) {
 	t.Helper()
 	kubectl(t, "-n", "berth-system", "rollout", "restart", "deployment/berth")
@@ -86,8 +93,9 @@ func awaitFollowers(t *testing.T) {
 			pods = append(pods, pod.Address("webhook"))
 		}
 		slices.Sort(pods)
-		return settled() && slices.Equal(pods, host.Endpoints("berth-system", "berth", "webhook")), podNames()
+		return settled() && slices.Equal(pods, endpoints()), podNames()
 	})
+	followersLost = false
 }
 
 func kubectl(t *testing.T, args ...string) string {
