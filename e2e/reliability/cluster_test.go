@@ -2,6 +2,7 @@ package reliability_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"berth.dev/berth/e2e/testbed"
 )
 
 // patience is no promise: a loaded machine is slow, not broken.
@@ -82,9 +85,14 @@ func restartAPIServer(t *testing.T, flags ...string) {
 }
 
 // awaitFollowers replaces all pods, and returns when everybody has heard of it. Until the last client is back a rollout
-// may leave the Service without endpoints.
+// may leave the Service without endpoints. The controllers are started again, which is quicker than to wait for them.
 func awaitFollowers(t *testing.T) {
 	t.Helper()
+	for _, p := range []*testbed.Process{cp.ControllerManager, cp.Scheduler} {
+		if err := errors.Join(p.Kill(), p.Start(t.Context()), p.WaitReady(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
 	kubectl(t, "-n", "berth-system", "rollout", "restart", "deployment/berth")
 	awaitRollout(t)
 	eventually(t, "the endpoints to be the pods", func() (bool, string) {

@@ -32,10 +32,10 @@ func TestWithEveryReplicaDeadOnlyWritesInScopeAreDenied(t *testing.T) {
 		}
 	}
 	kinds := outOfScope(t, enabledNamespace(t))
-	for kind, write := range kinds {
+	for _, unseen := range kinds {
 		for i := range 1000 / len(kinds) {
-			if err := write(i); err != nil {
-				t.Fatalf("%s: %v", kind, err)
+			if err := unseen.write(i); err != nil {
+				t.Fatalf("%s: %v", unseen.kind, err)
 			}
 		}
 	}
