@@ -111,6 +111,7 @@ func TestAnInternalErrorIsLeftToTheFailurePolicy(t *testing.T) {
 	const writes = 100
 	for policy, want := range map[string]int32{"Ignore": writes, "Fail": 0} {
 		t.Run(policy, func(t *testing.T) {
+			t.Cleanup(func() { setFailurePolicy(t, "Fail") })
 			setFailurePolicy(t, policy)
 			var admitted, failed atomic.Int32
 			var group sync.WaitGroup
