@@ -43,6 +43,10 @@ unit: ## Run the unit tests and fuzz seeds, and envtest on the real API server.
 e2e: ## Run the end-to-end tests on a real control plane.
 	go test -count=1 -timeout 30m ./e2e/...
 
+.PHONY: soak
+soak: ## Run the tests of restarts, outages and floods at full length: some three hours.
+	BERTH_SOAK=1 go test -count=1 -v -timeout 6h ./e2e/reliability
+
 .PHONY: lint
 lint: ## Check the style of the Go code, and the chart.
 	for module in $(CODE_MODULES); do (cd $$module && $(golangci-lint) run --config $(CURDIR)/.golangci.yml); done

@@ -11,11 +11,25 @@ import (
 	"berth.dev/berth/placement"
 )
 
+// maxDecodedWhole bounds the bytes that all requests together have decoded whole: in memory they may be forty times as many.
+const maxDecodedWhole = 2 << 20
+
+var decodedWhole = newBudget(maxDecodedWhole)
+
 // applicable returns the policies whose matchConditions are met. Only here are the objects decoded whole.
-func (r *review) applicable(ctx context.Context, s scope) (placement.Policies, *field.Error) {
+func (r *review) applicable(ctx context.Context, s scope) (placement.Policies, *failure) {
+	if size := len(r.values[partRequest]); size > smallBody {
+		if size > maxDecodedWhole {
+			return placement.Policies{}, tooLarge("a request that matchConditions look at", maxDecodedWhole)
+		}
+		if !decodedWhole.take(int64(size)) {
+			return placement.Policies{}, overloaded()
+		}
+		defer decodedWhole.give(int64(size))
+	}
 	vars, err := r.variables()
 	if err != nil {
-		return placement.Policies{}, err
+		return placement.Policies{}, badRequest(err)
 	}
 	vars.Namespace = cluster.NamespaceObject(s.namespace)
 	return s.policies.Where(func(policy string) (bool, error) {

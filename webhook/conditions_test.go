@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -59,6 +60,30 @@ func TestMatchConditionsSayWhetherAPolicyApplies(t *testing.T) {
 				t.Errorf("answer %+v, result %v, warnings %v", got, denied, got.Warnings)
 			}
 		})
+	}
+}
+
+func TestLargeRequestsAreDecodedWholeOneAfterTheOther(t *testing.T) {
+	site := serve(t, withConditions(t, "Fail", "true"), logr.Discard())
+	sized := func(bytes int) string {
+		return createReview(replaceOnce(t, tutorial, `"spec":{`, `"status":{"x":"`+strings.Repeat("x", bytes)+`"},"spec":{`))
+	}
+	if got := site.post(t, MutatePath, sized(maxDecodedWhole)); got.code != http.StatusRequestEntityTooLarge {
+		t.Errorf("more than may ever be decoded whole: %d %s", got.code, got.body)
+	}
+	large := sized(maxDecodedWhole / 2)
+	for range 3 { // each gives back what it took
+		if got := site.post(t, MutatePath, large); got.code != http.StatusOK {
+			t.Errorf("alone: %d %s", got.code, got.body)
+		}
+	}
+	decodedWhole.take(maxDecodedWhole)
+	defer decodedWhole.give(maxDecodedWhole)
+	if got := site.post(t, MutatePath, large); got.code != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" {
+		t.Errorf("beside others: %d %s", got.code, got.body)
+	}
+	if got := site.post(t, MutatePath, createReview(tutorial)); got.code != http.StatusOK {
+		t.Errorf("a small one beside others: %d %s", got.code, got.body)
 	}
 }
 

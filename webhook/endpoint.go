@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admission/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"berth.dev/berth/cluster"
@@ -114,9 +113,8 @@ func (e *endpoint) decide(ctx context.Context, review *review, asked admission, 
 		return answer{}, badRequest(err)
 	}
 	if policies.Conditional() {
-		policies, err = review.applicable(ctx, scope)
-		if err != nil {
-			return answer{}, badRequest(err)
+		if policies, f = review.applicable(ctx, scope); f != nil {
+			return answer{}, f
 		}
 	}
 	input.Nodes = snapshot.Nodes()
@@ -145,10 +143,7 @@ func (e *endpoint) scope(ctx context.Context, name string, snapshot *cluster.Sna
 	live, err := e.facts.Namespace(ctx, name)
 	switch {
 	case errors.Is(err, cluster.ErrTooManyReads):
-		return scope{}, &failure{
-			result: failedNamespace, code: http.StatusServiceUnavailable, reason: metav1.StatusReasonServiceUnavailable,
-			message: fmt.Sprintf("berth does not know namespace %q yet, and %v: try again in a second", name, err),
-		}
+		return scope{}, unavailable(failedNamespace, fmt.Sprintf("berth does not know namespace %q yet, and %v: try again in a second", name, err))
 	case err != nil:
 		return scope{}, internalError(failedNamespace, fmt.Errorf("namespace %q is not in the cache, and asking for it failed: %w", name, err))
 	}

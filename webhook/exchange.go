@@ -87,7 +87,7 @@ func (x *exchange) read(r *http.Request) *failure {
 		x.body = x.body[:len(x.body)+n]
 		switch {
 		case len(x.body) > maxBody:
-			return tooLarge()
+			return tooLarge("the body", maxBody)
 		case err == io.EOF:
 			return nil
 		case err != nil:

@@ -50,10 +50,10 @@ func internalError(r result, cause error) *failure {
 	}
 }
 
-func tooLarge() *failure {
+func tooLarge(what string, limit int) *failure {
 	return &failure{
 		result: failedSize, code: http.StatusRequestEntityTooLarge, reason: metav1.StatusReasonRequestEntityTooLarge,
-		message: fmt.Sprintf("the body must not be larger than %d bytes", maxBody),
+		message: fmt.Sprintf("%s must not be larger than %d bytes", what, limit),
 	}
 }
 
@@ -86,7 +86,7 @@ func checkHeader(r *http.Request) *failure {
 		return unsupported("Content-Encoding must be identity, not " + strconv.Quote(encoding))
 	}
 	if r.ContentLength > maxBody {
-		return tooLarge()
+		return tooLarge("the body", maxBody)
 	}
 	return nil
 }

@@ -242,6 +242,7 @@ func serials(t *testing.T) (numbers []string) {
 func TestSimultaneousFirstStartsMakeOneCA(t *testing.T) {
 	cluster(t)
 	scaleTo(t, manyReplicas)
+	t.Cleanup(host.Up)
 	for range full(5, 50) {
 		wiped := wipe(t)
 		secrets, err := cp.Client.CoreV1().Secrets(berthNamespace).Watch(t.Context(), metav1.ListOptions{

@@ -2,6 +2,7 @@ package reliability_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"berth.dev/berth/e2e/testbed"
 )
 
 // patience is no promise: a loaded machine is slow, not broken.
@@ -31,8 +34,14 @@ func cluster(t *testing.T) {
 	if noCluster != nil {
 		t.Skip(noCluster)
 	}
+	if followersLost {
+		awaitFollowers(t)
+	}
 	eventually(t, "all replicas", func() (bool, string) { return settled(), podNames() })
 }
+
+// endpoints are where the Service sends requests, IP:PORT.
+func endpoints() []string { return host.Endpoints("berth-system", "berth", "webhook") }
 
 // settled says whether the replicas are ready and nothing else is there.
 func settled() bool { return settledAt(replicas) }
@@ -63,23 +72,29 @@ func routeBy(t *testing.T, flags []string) {
 	}
 	restartAPIServer(t, flags...)
 	awaitFollowers(t)
-	t.Cleanup(func() {
-		restartAPIServer(t)
-		awaitFollowers(t)
-	})
+	t.Cleanup(func() { restartAPIServer(t) })
 }
+
+// followersLost is set when the API server was away: its clients have lost it and back off for some seconds each.
+var followersLost bool
 
 func restartAPIServer(t *testing.T, flags ...string) {
 	t.Helper()
+	followersLost = true
 	if err := cp.RestartAPIServer(context.WithoutCancel(t.Context()), flags...); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// awaitFollowers replaces all pods, and returns when everybody has heard of it. Clients that have lost the API server back
-// off for some seconds each, and until the last one is back a rollout may leave a Service without endpoints.
+// awaitFollowers replaces all pods, and returns when everybody has heard of it. Until the last client is back a rollout
+// may leave the Service without endpoints. The controllers are started again, which is quicker than to wait for them.
 func awaitFollowers(t *testing.T) {
 	t.Helper()
+	for _, p := range []*testbed.Process{cp.ControllerManager, cp.Scheduler} {
+		if err := errors.Join(p.Kill(), p.Start(t.Context()), p.WaitReady(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
 	kubectl(t, "-n", "berth-system", "rollout", "restart", "deployment/berth")
 	awaitRollout(t)
 	eventually(t, "the endpoints to be the pods", func() (bool, string) {
@@ -88,8 +103,9 @@ func awaitFollowers(t *testing.T) {
 			pods = append(pods, pod.Address("webhook"))
 		}
 		slices.Sort(pods)
-		return settled() && slices.Equal(pods, host.Endpoints("berth-system", "berth", "webhook")), podNames()
+		return settled() && slices.Equal(pods, endpoints()), podNames()
 	})
+	followersLost = false
 }
 
 func kubectl(t *testing.T, args ...string) string {

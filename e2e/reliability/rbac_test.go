@@ -99,7 +99,6 @@ func installAudited(t *testing.T) testbed.AuditLog {
 	t.Cleanup(func() {
 		restartAPIServer(t)
 		apply(t, shippedManifest(t))
-		awaitFollowers(t)
 	})
 	uninstall(t) // Nobody may be left who asks while the roles are not there.
 	// API servers before 1.34 do not stream the first list: there berth lists, and then watches.

@@ -3,6 +3,7 @@ package testbed
 import (
 	"context"
 	"fmt"
+	"log"
 	"maps"
 	"net"
 	"os"
@@ -12,13 +13,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 	coordinationv1 "k8s.io/client-go/applyconfigurations/coordination/v1"
-	"k8s.io/client-go/informers"
-	discoverylisters "k8s.io/client-go/listers/discovery/v1"
-	"k8s.io/client-go/tools/cache"
 )
 
 const (
@@ -26,6 +26,9 @@ const (
 	// apiService is the ClusterIP of the Service kubernetes.
 	apiService    = "10.0.0.1"
 	leaseDuration = 40 * time.Second
+	// followPeriod is much less than a kubelet and kube-proxy take, followRetry is after an error.
+	followPeriod = 100 * time.Millisecond
+	followRetry  = time.Second
 )
 
 // Host is a node whose pods are real processes, and the Services of the cluster. It needs a network namespace: see
@@ -36,17 +39,18 @@ type Host struct {
 	// Binary is the program that is in every image.
 	Binary string
 
-	cp             *ControlPlane
-	api            *serviceProxy // the Service kubernetes
-	endpointSlices discoverylisters.EndpointSliceLister
-	end            context.CancelFunc
-	alive          sync.WaitGroup // the pods
+	cp    *ControlPlane
+	api   *serviceProxy // the Service kubernetes
+	log   *log.Logger
+	end   context.CancelFunc
+	alive sync.WaitGroup // the pods
 
-	mu       sync.Mutex
-	up       chan struct{}   // closed while containers may start
-	pods     map[string]*Pod // by namespace/name
-	started  int             // pods, ever
-	services map[string]context.CancelFunc
+	mu             sync.Mutex
+	up             chan struct{} // closed while containers may start
+	pods           map[types.UID]*Pod
+	started        int                              // pods, ever
+	services       map[types.UID]context.CancelFunc // each ends what listens for one
+	endpointSlices []discoveryv1.EndpointSlice      // of the last look
 }
 
 // StartHost adds a Host to the cluster and returns when pods may be scheduled to it.
@@ -54,12 +58,15 @@ func (cp *ControlPlane) StartHost(ctx context.Context) (*Host, error) {
 	if !InNetwork() {
 		return nil, ErrNoNetwork
 	}
-	h := &Host{Binary: cp.path("berth"), cp: cp, up: make(chan struct{}), pods: map[string]*Pod{}, services: map[string]context.CancelFunc{}}
+	file, err := os.Create(cp.path(hostName + ".log"))
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{Binary: cp.path("berth"), cp: cp, log: log.New(file, "", log.LstdFlags|log.Lmicroseconds), up: make(chan struct{}), pods: map[types.UID]*Pod{}, services: map[types.UID]context.CancelFunc{}}
 	h.Up()
 	if err := buildBerth(ctx, cp.root, h.Binary); err != nil {
 		return nil, err
 	}
-	var err error
 	server := strings.TrimPrefix(cp.server, "https://")
 	if h.api, err = proxy(net.JoinHostPort(apiService, "443"), func() string { return server }); err != nil {
 		return nil, err
@@ -70,7 +77,8 @@ func (cp *ControlPlane) StartHost(ctx context.Context) (*Host, error) {
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	h.end = end
 	go h.renew(background)
-	return h, h.watch(background)
+	go h.follow(background)
+	return h, nil
 }
 
 // Stop kills what runs here.
@@ -92,7 +100,11 @@ func (h *Host) RestoreAPI() { h.api.Restore() }
 // Down kills every container and starts none until Up.
 func (h *Host) Down() {
 	h.mu.Lock()
-	h.up = make(chan struct{})
+	select {
+	case <-h.up:
+		h.up = make(chan struct{})
+	default: // Who waits for Up waits on.
+	}
 	h.mu.Unlock()
 	for _, pod := range h.Pods() {
 		_ = pod.Kill()
@@ -103,7 +115,11 @@ func (h *Host) Down() {
 func (h *Host) Up() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	close(h.up)
+	select {
+	case <-h.up:
+	default:
+		close(h.up)
+	}
 }
 
 // mayStart is closed as soon as containers may start.
@@ -152,7 +168,7 @@ func (h *Host) renew(ctx context.Context) {
 		lease := coordinationv1.Lease(hostName, corev1.NamespaceNodeLease).WithSpec(coordinationv1.LeaseSpec().
 			WithHolderIdentity(hostName).WithLeaseDurationSeconds(int32(leaseDuration / time.Second)).WithRenewTime(metav1.NowMicro()))
 		if _, err := leases.Apply(ctx, lease, options); err != nil && ctx.Err() == nil {
-			fmt.Fprintf(os.Stderr, "testbed: renew the Lease of node %s: %v\n", hostName, err) // no API server: again in a moment
+			h.log.Println("renew the Lease:", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -161,88 +177,81 @@ func (h *Host) renew(ctx context.Context) {
 	}
 }
 
-// watch follows the pods of this node, and the Services and their endpoints.
-func (h *Host) watch(ctx context.Context) error {
-	pods := informers.NewSharedInformerFactoryWithOptions(h.cp.Client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", hostName).String()
-	}))
-	all := informers.NewSharedInformerFactory(h.cp.Client, 0)
-	h.endpointSlices = all.Discovery().V1().EndpointSlices().Lister()
-	services := all.Core().V1().Services().Informer()
-	if _, err := services.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { h.serviceAdded(ctx, object.(*corev1.Service)) },
-		DeleteFunc: h.serviceDeleted,
-	}); err != nil {
+// follow looks ten times a second at the pods of this node, the Services and their endpoints. A watch would have to be
+// started anew after an outage of the API server, which clients put off for up to a minute.
+func (h *Host) follow(ctx context.Context) {
+	for ticker := time.NewTicker(followPeriod); ctx.Err() == nil; <-ticker.C {
+		if err := h.look(ctx); err != nil && ctx.Err() == nil {
+			h.log.Println("look at pods and Services:", err)
+			time.Sleep(followRetry)
+		}
+	}
+}
+
+func (h *Host) look(ctx context.Context) error {
+	pods, err := h.cp.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", hostName).String(),
+	})
+	if err != nil {
 		return err
 	}
-	if _, err := pods.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { h.sync(ctx, object.(*corev1.Pod)) },
-		UpdateFunc: func(_, object any) { h.sync(ctx, object.(*corev1.Pod)) },
-		DeleteFunc: h.podGone,
-	}); err != nil {
+	services, err := h.cp.Client.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
 		return err
 	}
-	all.Discovery().V1().EndpointSlices().Informer()
-	for _, factory := range []informers.SharedInformerFactory{all, pods} {
-		factory.StartWithContext(ctx)
-		factory.WaitForCacheSyncWithContext(ctx)
+	slices, err := h.cp.Client.DiscoveryV1().EndpointSlices(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.endpointSlices = slices.Items
+	h.syncServices(ctx, services.Items)
+	h.syncPods(ctx, pods.Items)
 	return nil
 }
 
-func (h *Host) serviceAdded(ctx context.Context, service *corev1.Service) {
-	if service.Spec.ClusterIP == "" || service.Spec.ClusterIP == apiService || service.Spec.Selector == nil {
-		return
+// syncServices listens where Services are, and nowhere else.
+func (h *Host) syncServices(ctx context.Context, services []corev1.Service) {
+	gone := maps.Clone(h.services)
+	for i := range services {
+		service := &services[i]
+		delete(gone, service.UID)
+		if h.services[service.UID] != nil || service.Spec.Selector == nil {
+			continue
+		}
+		ctx, end := context.WithCancel(ctx)
+		h.services[service.UID] = end
+		if err := h.serve(ctx, service); err != nil {
+			h.log.Printf("Service %s: %v", service.Name, err)
+		}
 	}
-	ctx, end := context.WithCancel(ctx)
-	if err := h.serve(ctx, service); err != nil {
-		fmt.Fprintf(os.Stderr, "testbed: Service %s: %v\n", service.Name, err)
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.services[service.Namespace+"/"+service.Name] = end
-}
-
-func (h *Host) serviceDeleted(object any) {
-	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object)
-	if err != nil {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if end := h.services[key]; end != nil {
+	for uid, end := range gone {
 		end()
-		delete(h.services, key)
+		delete(h.services, uid)
 	}
 }
 
-// sync starts a pod that is new here, and lets one that is being deleted end.
-func (h *Host) sync(ctx context.Context, object *corev1.Pod) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	key := object.Namespace + "/" + object.Name
-	pod := h.pods[key]
-	if pod == nil {
-		h.started++
-		pod = newPod(h, object, h.started)
-		h.pods[key] = pod
-		h.alive.Go(func() { pod.live(ctx) })
+// syncPods starts pods that are new here, lets those end that are being deleted, and kills what still runs of those that
+// were deleted by force.
+func (h *Host) syncPods(ctx context.Context, objects []corev1.Pod) {
+	gone := maps.Clone(h.pods)
+	for i := range objects {
+		object := &objects[i]
+		delete(gone, object.UID)
+		pod := h.pods[object.UID]
+		if pod == nil {
+			h.started++
+			pod = newPod(h, object, h.started)
+			h.pods[object.UID] = pod
+			h.alive.Go(func() { pod.live(ctx) })
+		}
+		if object.DeletionTimestamp != nil {
+			pod.terminate(*object.DeletionGracePeriodSeconds)
+		}
 	}
-	if object.DeletionTimestamp != nil {
-		pod.terminate(*object.DeletionGracePeriodSeconds)
-	}
-}
-
-// podGone forgets a pod that is no longer in the API; what still runs of one that was deleted by force is killed.
-func (h *Host) podGone(object any) {
-	key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object)
-	if err != nil {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if pod := h.pods[key]; pod != nil {
+	for uid, pod := range gone {
 		pod.terminate(0)
-		delete(h.pods, key)
+		delete(h.pods, uid)
 	}
 }

@@ -14,8 +14,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	discoverylisters "k8s.io/client-go/listers/discovery/v1"
 )
 
 // ErrNoNetwork is why there is no Host: this machine gives no network namespace.
@@ -110,15 +108,9 @@ func (p *serviceProxy) Restore() { p.cut.Store(false) }
 
 func (p *serviceProxy) stop() error { return p.listener.Close() }
 
-// endpoints says where a Service's connections may go.
-type endpoints struct {
-	lister             discoverylisters.EndpointSliceLister
-	namespace, service string
-	port               string // its name
-}
-
-func (e endpoints) pick() string {
-	ready, terminating := e.addresses()
+// pick says where a connection to a Service's port goes: IP:PORT, or "" for nowhere.
+func (h *Host) pick(namespace, service, port string) string {
+	ready, terminating := h.addresses(namespace, service, port)
 	for _, some := range [][]string{ready, terminating} {
 		if len(some) > 0 {
 			return some[rand.IntN(len(some))]
@@ -127,18 +119,27 @@ func (e endpoints) pick() string {
 	return ""
 }
 
-func (e endpoints) addresses() (ready, terminating []string) {
-	all, err := e.lister.EndpointSlices(e.namespace).List(labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: e.service}))
-	if err != nil {
-		return nil, nil
-	}
-	for _, slice := range all {
-		for _, port := range slice.Ports {
-			if port.Name == nil || *port.Name != e.port || port.Port == nil {
+// Endpoints are the ready ones of a Service's port, IP:PORT, sorted.
+func (h *Host) Endpoints(namespace, service, port string) []string {
+	ready, _ := h.addresses(namespace, service, port)
+	slices.Sort(ready)
+	return ready
+}
+
+func (h *Host) addresses(namespace, service, port string) (ready, terminating []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range h.endpointSlices {
+		slice := &h.endpointSlices[i]
+		if slice.Namespace != namespace || slice.Labels[discoveryv1.LabelServiceName] != service {
+			continue
+		}
+		for _, p := range slice.Ports {
+			if p.Name == nil || *p.Name != port || p.Port == nil {
 				continue
 			}
 			for _, endpoint := range slice.Endpoints {
-				address := net.JoinHostPort(endpoint.Addresses[0], strconv.Itoa(int(*port.Port)))
+				address := net.JoinHostPort(endpoint.Addresses[0], strconv.Itoa(int(*p.Port)))
 				switch c := endpoint.Conditions; {
 				case is(c.Ready):
 					ready = append(ready, address)
@@ -151,21 +152,13 @@ func (e endpoints) addresses() (ready, terminating []string) {
 	return ready, terminating
 }
 
-// Endpoints are the ready ones of a Service's port, IP:PORT, sorted, as far as the host has heard.
-func (h *Host) Endpoints(namespace, service, port string) []string {
-	ready, _ := endpoints{h.endpointSlices, namespace, service, port}.addresses()
-	slices.Sort(ready)
-	return ready
-}
-
 func is(condition *bool) bool { return condition != nil && *condition }
 
 // serve listens on the ClusterIP of a Service, at each of its ports.
 func (h *Host) serve(ctx context.Context, service *corev1.Service) error {
 	for _, port := range service.Spec.Ports {
-		to := endpoints{h.endpointSlices, service.Namespace, service.Name, port.Name}
 		address := net.JoinHostPort(service.Spec.ClusterIP, strconv.Itoa(int(port.Port)))
-		p, err := proxy(address, to.pick)
+		p, err := proxy(address, func() string { return h.pick(service.Namespace, service.Name, port.Name) })
 		if err != nil {
 			return err
 		}
