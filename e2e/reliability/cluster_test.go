@@ -37,7 +37,7 @@ func cluster(t *testing.T) {
 	if followersLost {
 		awaitFollowers(t)
 	}
-	eventually(t, "all replicas", func() (bool, string) { return settled(), podNames() })
+	eventually(t, "all replicas", func() (bool, string) { return inStep(), podNames() })
 }
 
 // endpoints are where the Service sends requests, IP:PORT.
@@ -54,6 +54,16 @@ func settledAt(n int) bool {
 		}
 	}
 	return len(pods) == n
+}
+
+// inStep says whether all replicas are ready and the Service knows.
+func inStep() bool {
+	var pods []string
+	for _, pod := range host.Pods() {
+		pods = append(pods, pod.Address("webhook"))
+	}
+	slices.Sort(pods)
+	return settled() && slices.Equal(pods, endpoints())
 }
 
 func podNames() string {
@@ -97,14 +107,7 @@ func awaitFollowers(t *testing.T) {
 	}
 	kubectl(t, "-n", "berth-system", "rollout", "restart", "deployment/berth")
 	awaitRollout(t)
-	eventually(t, "the endpoints to be the pods", func() (bool, string) {
-		var pods []string
-		for _, pod := range host.Pods() {
-			pods = append(pods, pod.Address("webhook"))
-		}
-		slices.Sort(pods)
-		return settled() && slices.Equal(pods, endpoints()), podNames()
-	})
+	eventually(t, "the endpoints to be the pods", func() (bool, string) { return inStep(), podNames() })
 	followersLost = false
 }
 
