@@ -82,6 +82,13 @@ func parseCA(certPEM, keyPEM []byte, now time.Time) (*ca, error) {
 // issued is when the CA was made, by the clock of the replica that made it.
 func (c *ca) issued() time.Time { return c.cert.NotBefore.Add(backdate) }
 
+// due is when the CA has to have a successor: as often as it is to be rotated now and, should that be longer, when it was to
+// be rotated at the time it was made, for its life was measured by that.
+func (c *ca) due(rotation time.Duration) time.Time {
+	made := (2*c.cert.NotAfter.Sub(c.issued()) - backdate) / 3 // lifetime, solved for the rotation
+	return c.issued().Add(min(rotation, made))
+}
+
 func (c *ca) sign(template *x509.Certificate) (*x509.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, c.cert, template.PublicKey, c.key)
 	if err != nil {

@@ -88,7 +88,7 @@ func (v *vault) want(stored *trust, broken error, published bool) (wanted *trust
 	if err != nil {
 		return nil, "", err
 	}
-	if !now.Before(wanted.signer.issued().Add(v.rotation)) {
+	if !now.Before(wanted.signer.due(v.rotation)) {
 		next, err := newCA(now, v.rotation)
 		if err != nil {
 			return nil, "", err

@@ -82,6 +82,22 @@ func TestACALivesThroughFourSteps(t *testing.T) {
 	}
 }
 
+func TestACAIsRotatedBeforeItExpiresAlsoWhenRotationsHaveBecomeRarer(t *testing.T) {
+	short := newHistory()
+	short.rotation = time.Hour
+	data, _ := short.look(t, nil, false)
+
+	h := newHistory() // of the same cluster, with the longer rotation
+	h.clock = short.clock.Add(time.Hour - time.Second)
+	if _, reason := h.look(t, data, true); reason != "" {
+		t.Errorf("too early: %s", reason)
+	}
+	h.clock = short.clock.Add(time.Hour)
+	if _, reason := h.look(t, data, true); reason != "rotation: a new CA, trusted beside the old one" {
+		t.Errorf("when it is due: %q", reason)
+	}
+}
+
 func TestAnOldCAIsNotRetiredByAReplicaThatHasJustStarted(t *testing.T) {
 	h := newHistory()
 	data, _ := h.look(t, nil, false)
