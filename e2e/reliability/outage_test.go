@@ -45,6 +45,7 @@ func TestWithEveryReplicaDeadOnlyWritesInScopeAreDenied(t *testing.T) {
 	host.Up()
 	kubectl(t, "apply", "-f", "deploy/berth.yaml")
 	awaitRollout(t)
+	eventually(t, "the Service to know them", func() (bool, string) { return inStep(), podNames() })
 	expectNothingLost(t, namespace, time.Second)
 }
 

@@ -2,6 +2,8 @@ package testbed
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"maps"
@@ -138,36 +140,46 @@ func (h *Host) Pods() []*Pod {
 
 // register makes the node and says that it is ready.
 func (h *Host) register(ctx context.Context) error {
-	nodes := h.cp.Client.CoreV1().Nodes()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: hostName, Labels: map[string]string{
 		corev1.LabelHostname: hostName, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64",
 	}}}
-	node, err := nodes.Create(ctx, node, metav1.CreateOptions{})
-	if err != nil {
+	if _, err := h.cp.Client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("create the node %s: %w", hostName, err)
 	}
-	now := metav1.Now()
-	node.Status.Conditions = []corev1.NodeCondition{{
-		Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastHeartbeatTime: now, LastTransitionTime: now,
-	}}
-	node.Status.Capacity = corev1.ResourceList{
-		corev1.ResourceCPU: resource.MustParse("64"), corev1.ResourceMemory: resource.MustParse("64Gi"), corev1.ResourcePods: resource.MustParse("110"),
-	}
-	node.Status.Allocatable = node.Status.Capacity
-	if _, err := nodes.UpdateStatus(ctx, node, metav1.UpdateOptions{}); err != nil {
+	if err := h.reportReady(ctx); err != nil {
 		return fmt.Errorf("make the node %s ready: %w", hostName, err)
 	}
 	return nil
 }
 
-// renew keeps the node's Lease, without which the node would be taken for dead.
+// reportReady says that the node is ready, which the control plane doubts after an outage.
+func (h *Host) reportReady(ctx context.Context) error {
+	now := metav1.Now()
+	capacity := corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse("64"), corev1.ResourceMemory: resource.MustParse("64Gi"), corev1.ResourcePods: resource.MustParse("110"),
+	}
+	patch, err := json.Marshal(map[string]any{"status": corev1.NodeStatus{
+		Capacity: capacity, Allocatable: capacity,
+		Conditions: []corev1.NodeCondition{{
+			Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastHeartbeatTime: now, LastTransitionTime: now,
+		}},
+	}})
+	if err != nil {
+		return err
+	}
+	_, err = h.cp.Client.CoreV1().Nodes().Patch(ctx, hostName, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	return err
+}
+
+// renew keeps the node's Lease and its status, without which the node would be taken for dead.
 func (h *Host) renew(ctx context.Context) {
 	leases := h.cp.Client.CoordinationV1().Leases(corev1.NamespaceNodeLease)
 	options := metav1.ApplyOptions{FieldManager: "testbed", Force: true}
 	for ctx.Err() == nil {
 		lease := coordinationv1.Lease(hostName, corev1.NamespaceNodeLease).WithSpec(coordinationv1.LeaseSpec().
 			WithHolderIdentity(hostName).WithLeaseDurationSeconds(int32(leaseDuration / time.Second)).WithRenewTime(metav1.NowMicro()))
-		if _, err := leases.Apply(ctx, lease, options); err != nil && ctx.Err() == nil {
+		_, err := leases.Apply(ctx, lease, options)
+		if err := errors.Join(err, h.reportReady(ctx)); err != nil && ctx.Err() == nil {
 			h.log.Println("renew the Lease:", err)
 		}
 		select {
