@@ -44,7 +44,7 @@ e2e: ## Run the end-to-end tests on a real control plane.
 	go test -count=1 -timeout 30m ./e2e/...
 
 .PHONY: soak
-soak: ## Run the tests of restarts, outages and floods at full length: some three hours.
+soak: ## Run the tests of restarts, outages and floods at full length: about two hours.
 	BERTH_SOAK=1 go test -count=1 -v -timeout 6h ./e2e/reliability
 
 .PHONY: lint
