@@ -24,7 +24,7 @@ import (
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/audit"
-	"berth.dev/berth/cluster"
+	"berth.dev/berth/cluster/live"
 	"berth.dev/berth/e2e/apiserver"
 )
 
@@ -93,7 +93,7 @@ func startReplica(t *testing.T) *replica {
 	r := &replica{metrics: prometheus.NewPedanticRegistry(), writes: &writes{}}
 	config := rest.CopyConfig(apiserver.Config(t))
 	config.Wrap(r.writes.counting)
-	caches := cluster.CacheOptions()
+	caches := live.CacheOptions()
 	caches.ByObject[&appsv1.DaemonSet{}] = audit.CacheDaemonSets()
 	skipNameValidation := true
 	mgr, err := manager.New(config, manager.Options{
@@ -105,7 +105,7 @@ func startReplica(t *testing.T) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts := cluster.NewFacts(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())
+	facts := live.New(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())
 	if r.election, err = audit.NewElection(mgr, metav1.NamespaceDefault); err != nil {
 		t.Fatal(err)
 	}

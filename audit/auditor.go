@@ -34,7 +34,9 @@ const eventsPerAudit = 20
 
 // Options is what an Auditor works with.
 type Options struct {
-	Facts    *cluster.Facts
+	// Facts returns what is known of the cluster at this moment, or nil while it is
+	// not known.
+	Facts    interface{ Snapshot() *cluster.Snapshot }
 	Election *Election
 	// Cache holds the DaemonSets, by CacheDaemonSets. The auditor asks for them
 	// when it first leads.

@@ -1,8 +1,9 @@
-// Package cluster keeps in memory what berth must know of the cluster to answer
-// a request: the compiled policies with their matchConditions, the labels and
-// annotations of the namespaces, and an index of the nodes' labels and taints.
+// Package cluster is what berth must know of a cluster to decide: the compiled
+// policies with their matchConditions, the labels and annotations of the
+// namespaces, and an index of the nodes' labels and taints, all in one immutable
+// Snapshot.
 //
-// Facts gathers them from informers and publishes them as one immutable
-// Snapshot. A request loads a single pointer: it makes no API call, takes no
+// It is pure: where the facts come from is for others to know, such as
+// cluster/live. A request loads a single pointer: it makes no API call, takes no
 // lock and compiles nothing.
 package cluster

@@ -52,7 +52,7 @@ func (b *indexBuilder) remove(id uint32) {
 
 func (b *indexBuilder) update(id uint32, change NodeChange) {
 	was := b.next.nodes[id]
-	taints := blockingTaints(change.Taints)
+	taints := BlockingTaints(change.Taints)
 	group := groupKey(taints)
 	// Kubelets report the status of every node all the time; these seldom change.
 	if was.group == group && maps.Equal(was.labels, change.Labels) {

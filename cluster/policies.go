@@ -11,11 +11,13 @@ import (
 // Validate returns all that is wrong with a policy, its matchConditions too. A
 // policy with errors is not in force; its last version without is.
 func Validate(policy *v1alpha1.PlacementPolicy) field.ErrorList {
-	_, errs := compileOne(policy)
+	_, errs := Compile(policy)
 	return errs
 }
 
-func compileOne(policy *v1alpha1.PlacementPolicy) (*conditions.Program, field.ErrorList) {
+// Compile returns the matchConditions of a policy, and all that is wrong with the
+// policy, as Validate does.
+func Compile(policy *v1alpha1.PlacementPolicy) (*conditions.Program, field.ErrorList) {
 	_, failed := placement.Compile([]v1alpha1.PlacementPolicy{*policy})
 	program, errs := conditions.Compile(policy.Spec.MatchConditions)
 	return program, append(failed[policy.Name], errs...)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/cluster"
@@ -11,11 +12,14 @@ import (
 )
 
 func TestValidateSaysAllThatIsWrongWithAPolicy(t *testing.T) {
-	policy := newPolicy("wrong", "wrong")
+	policy := &v1alpha1.PlacementPolicy{ObjectMeta: metav1.ObjectMeta{Name: "wrong"}}
+	policy.Spec.NodeSelector = map[string]v1alpha1.NodeLabelValue{"pool": "blue"}
 	if errs := cluster.Validate(policy); errs != nil {
 		t.Errorf("a good policy: %v", errs)
 	}
-	policy.Spec.MatchConstraints.NamespaceSelector = invalid()
+	policy.Spec.MatchConstraints.NamespaceSelector = &metav1.LabelSelector{
+		MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: "Nearby"}},
+	}
 	policy.Spec.MatchConditions = []v1alpha1.MatchCondition{{Name: "number", Expression: "1"}}
 	var got []string
 	for _, err := range cluster.Validate(policy) {

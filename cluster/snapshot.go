@@ -1,11 +1,16 @@
 package cluster
 
 import (
+	"errors"
 	"maps"
 
 	"berth.dev/berth/conditions"
 	"berth.dev/berth/placement"
 )
+
+// ErrTooManyReads is why a namespace that the snapshot does not have was not read
+// from the API server: too many are asked for that nobody has heard of. It passes.
+var ErrTooManyReads = errors.New("too many unknown namespaces are asked for at a time")
 
 // Snapshot is what berth knows of the cluster at one moment. It is immutable.
 type Snapshot struct {
@@ -57,7 +62,7 @@ func (s *Snapshot) Namespace(name string) (placement.Namespace, bool) {
 }
 
 // Nodes returns the nodes.
-func (s *Snapshot) Nodes() placement.Nodes { return s.nodes }
+func (s *Snapshot) Nodes() *NodeIndex { return s.nodes }
 
 // WithConditions is s with the matchConditions of its policies, by policy name.
 func (s *Snapshot) WithConditions(programs map[string]*conditions.Program) *Snapshot {
@@ -66,8 +71,9 @@ func (s *Snapshot) WithConditions(programs map[string]*conditions.Program) *Snap
 	return &next
 }
 
-// withPolicies is s with other policies: every namespace's are looked up anew.
-func (s *Snapshot) withPolicies(policies placement.Policies, programs map[string]*conditions.Program) *Snapshot {
+// WithPolicies is s with other policies and their matchConditions, by policy name:
+// every namespace's are looked up anew.
+func (s *Snapshot) WithPolicies(policies placement.Policies, programs map[string]*conditions.Program) *Snapshot {
 	next := &Snapshot{
 		policies:   policies,
 		namespaces: make(map[string]knownNamespace, len(s.namespaces)),
@@ -80,28 +86,28 @@ func (s *Snapshot) withPolicies(policies placement.Policies, programs map[string
 	return next
 }
 
-// namespaceChange says what a namespace is now, or that it is gone.
-type namespaceChange struct {
-	namespace placement.Namespace
-	gone      bool
+// NamespaceChange says what a namespace is now, or that it is gone.
+type NamespaceChange struct {
+	Namespace placement.Namespace
+	Gone      bool
 }
 
-// withNamespaces is s after changes to namespaces: only theirs are looked up.
-func (s *Snapshot) withNamespaces(changes []namespaceChange) *Snapshot {
+// WithNamespaces is s after changes to namespaces: only theirs are looked up.
+func (s *Snapshot) WithNamespaces(changes []NamespaceChange) *Snapshot {
 	next := *s
 	next.namespaces = maps.Clone(s.namespaces)
 	for _, change := range changes {
-		if change.gone {
-			delete(next.namespaces, change.namespace.Name)
+		if change.Gone {
+			delete(next.namespaces, change.Namespace.Name)
 			continue
 		}
-		next.namespaces[change.namespace.Name] = knownNamespace{change.namespace, s.policies.For(change.namespace)}
+		next.namespaces[change.Namespace.Name] = knownNamespace{change.Namespace, s.policies.For(change.Namespace)}
 	}
 	return &next
 }
 
-// withNodes is s after changes to nodes, or s itself when no label or taint changed.
-func (s *Snapshot) withNodes(changes []NodeChange) *Snapshot {
+// WithNodes is s after changes to nodes, or s itself when no label or taint changed.
+func (s *Snapshot) WithNodes(changes []NodeChange) *Snapshot {
 	nodes := s.nodes.Apply(changes)
 	if nodes == s.nodes {
 		return s

@@ -33,13 +33,13 @@ func BenchmarkSnapshot(b *testing.B) {
 	b.Run("policy-changed", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			snapshot.withPolicies(policies, nil)
+			snapshot.WithPolicies(policies, nil)
 		}
 	})
 	b.Run("namespace-changed", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			snapshot.withNamespaces([]namespaceChange{{namespace: namespaces[7]}})
+			snapshot.WithNamespaces([]NamespaceChange{{Namespace: namespaces[7]}})
 		}
 	})
 	b.Run("request", func(b *testing.B) {

@@ -15,10 +15,10 @@ type taintGroup struct {
 	nodes  nodeSet
 }
 
-// blockingTaints returns those of the taints that can keep a daemon pod off a
+// BlockingTaints returns those of the taints that can keep a daemon pod off a
 // node, without the time at which they came. Others would split the groups for
 // nothing: the value of the cluster autoscaler's PreferNoSchedule is a time.
-func blockingTaints(taints []corev1.Taint) []corev1.Taint {
+func BlockingTaints(taints []corev1.Taint) []corev1.Taint {
 	var blocking []corev1.Taint
 	for _, taint := range taints {
 		if placement.Blocks(taint) {

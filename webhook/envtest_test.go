@@ -30,13 +30,14 @@ import (
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/cluster"
+	"berth.dev/berth/cluster/live"
 	"berth.dev/berth/e2e/apiserver"
 	"berth.dev/berth/placement"
 )
 
 // forgetfulFacts can forget the namespaces, and then cannot ask for them either.
 type forgetfulFacts struct {
-	*cluster.Facts
+	*live.Facts
 	forgotten atomic.Bool
 }
 
@@ -92,12 +93,12 @@ func realAPIServer(t *testing.T) (client.Client, *forgetfulFacts) {
 		Logger:         logr.Discard(),
 	})
 	mgr, err := manager.New(config, manager.Options{
-		Scheme: scheme, Cache: cluster.CacheOptions(), WebhookServer: server, Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: scheme, Cache: live.CacheOptions(), WebhookServer: server, Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts := &forgetfulFacts{Facts: cluster.NewFacts(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())}
+	facts := &forgetfulFacts{Facts: live.New(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())}
 	hooks := mgr.GetWebhookServer()
 	hooks.Register(MutatePath, NewMutator(facts, logr.Discard()))
 	hooks.Register(ValidatePath, NewValidator(facts, logr.Discard()))

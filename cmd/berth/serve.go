@@ -17,7 +17,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"berth.dev/berth/audit"
-	"berth.dev/berth/cluster"
+	"berth.dev/berth/cluster/live"
 	"berth.dev/berth/webhook"
 )
 
@@ -142,7 +142,7 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
-	facts := cluster.NewFacts(mgr.GetCache(), mgr.GetAPIReader(), logger)
+	facts := live.New(mgr.GetCache(), mgr.GetAPIReader(), logger)
 	// The manager runs the server only when it has been asked for it.
 	hooks := mgr.GetWebhookServer()
 	hooks.Register(mutatePath, webhook.NewMutator(facts, logger))
@@ -200,7 +200,7 @@ func newManager(config *rest.Config, o *serveOptions, server *webhook.Server) (m
 }
 
 func cacheOptions() cache.Options {
-	options := cluster.CacheOptions()
+	options := live.CacheOptions()
 	options.ByObject[&appsv1.DaemonSet{}] = audit.CacheDaemonSets()
 	return options
 }
@@ -224,7 +224,7 @@ func addBeside(mgr manager.Manager, checks map[string]healthz.Checker, beside ..
 }
 
 // addAudit gives the manager what reports on the cluster, on the leader.
-func addAudit(mgr manager.Manager, facts *cluster.Facts, o *serveOptions) error {
+func addAudit(mgr manager.Manager, facts *live.Facts, o *serveOptions) error {
 	election := audit.NoElection()
 	if o.leaderElect {
 		var err error

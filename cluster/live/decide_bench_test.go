@@ -1,4 +1,4 @@
-package cluster
+package live
 
 import (
 	"fmt"
@@ -7,17 +7,18 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"berth.dev/berth/cluster"
 	"berth.dev/berth/placement"
 )
 
 // scaleNodesOf is the first n nodes of the scale.
-func scaleNodesOf(b *testing.B, n int) *NodeIndex {
+func scaleNodesOf(b *testing.B, n int) *cluster.NodeIndex {
 	b.Helper()
-	var changes []NodeChange
+	var changes []cluster.NodeChange
 	for _, node := range scaleOf(b).nodes[:n] {
-		changes = append(changes, NodeChange{Name: node.Name, Labels: node.Labels, Taints: node.Spec.Taints})
+		changes = append(changes, cluster.NodeChange{Name: node.Name, Labels: node.Labels, Taints: node.Spec.Taints})
 	}
-	return (&NodeIndex{}).Apply(changes)
+	return (&cluster.NodeIndex{}).Apply(changes)
 }
 
 // ownLabel is an update of a DaemonSet whose template has its own label.
@@ -44,7 +45,7 @@ func BenchmarkDecide(b *testing.B) {
 				b.Fatal(failed)
 			}
 			namespaces := []placement.Namespace{{Name: "namespace-1", Labels: map[string]string{"team": "0"}}}
-			snapshot := NewSnapshot(policies, namespaces, index)
+			snapshot := cluster.NewSnapshot(policies, namespaces, index)
 			b.Run(fmt.Sprintf("nodes=%d/policies=%d", nodes, n), func(b *testing.B) {
 				in := ownLabel(b)
 				b.ReportAllocs()

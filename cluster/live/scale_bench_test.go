@@ -1,4 +1,4 @@
-package cluster
+package live
 
 import (
 	"fmt"
@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/cluster"
 	"berth.dev/berth/placement"
 )
 
@@ -38,14 +39,14 @@ type scale struct {
 // strings are shared as little here as there.
 var theScale = sync.OnceValues(func() (*scale, error) {
 	s := &scale{facts: &Facts{versions: map[string]policyVersion{}}}
-	var changes []NodeChange
+	var changes []cluster.NodeChange
 	for i := range scaleNodes {
 		node, err := decodedNode(i)
 		if err != nil {
 			return nil, err
 		}
 		s.nodes = append(s.nodes, node)
-		changes = append(changes, NodeChange{Name: node.Name, Labels: node.Labels, Taints: node.Spec.Taints})
+		changes = append(changes, cluster.NodeChange{Name: node.Name, Labels: node.Labels, Taints: node.Spec.Taints})
 	}
 	var namespaces []placement.Namespace
 	for i := range scaleNamespaces {
@@ -64,7 +65,7 @@ var theScale = sync.OnceValues(func() (*scale, error) {
 	}
 	s.policies = manyPolicies(scalePolicies, scaleNamespaces)
 	policies, programs := s.facts.compileAll(s.policies)
-	s.facts.snapshot.Store(NewSnapshot(policies, namespaces, (&NodeIndex{}).Apply(changes)).WithConditions(programs))
+	s.facts.snapshot.Store(cluster.NewSnapshot(policies, namespaces, (&cluster.NodeIndex{}).Apply(changes)).WithConditions(programs))
 	return s, nil
 })
 
@@ -190,12 +191,12 @@ func BenchmarkScale(b *testing.B) {
 	})
 	b.Run("snapshot/node-label-changed", func(b *testing.B) {
 		s := scaleOf(b)
-		relabelled := NodeChange{Name: s.nodes[1].Name, Labels: maps.Clone(s.nodes[1].Labels), Taints: s.nodes[1].Spec.Taints}
+		relabelled := cluster.NodeChange{Name: s.nodes[1].Name, Labels: maps.Clone(s.nodes[1].Labels), Taints: s.nodes[1].Spec.Taints}
 		relabelled.Labels["app"] = "example"
 		snapshot := s.facts.Snapshot()
 		b.ReportAllocs()
 		for b.Loop() {
-			snapshot.withNodes([]NodeChange{relabelled})
+			snapshot.WithNodes([]cluster.NodeChange{relabelled})
 		}
 	})
 	b.Run("snapshot/policy-changed", func(b *testing.B) {
@@ -203,7 +204,7 @@ func BenchmarkScale(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			s.policies[0].Generation++
-			s.facts.Snapshot().withPolicies(s.facts.compileAll(s.policies))
+			s.facts.Snapshot().WithPolicies(s.facts.compileAll(s.policies))
 		}
 	})
 	b.Run("decode-node", func(b *testing.B) {

@@ -1,4 +1,4 @@
-package cluster
+package live
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/cluster"
 )
 
 // namespaceKind is watched as metadata only. Nodes cannot be, for their taints
@@ -71,7 +72,7 @@ func stripNode(object any) (any, error) {
 	}
 	return &corev1.Node{
 		ObjectMeta: identity(&full.ObjectMeta),
-		Spec:       corev1.NodeSpec{Taints: blockingTaints(full.Spec.Taints)},
+		Spec:       corev1.NodeSpec{Taints: cluster.BlockingTaints(full.Spec.Taints)},
 	}, nil
 }
 

@@ -1,4 +1,4 @@
-package cluster_test
+package live_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"berth.dev/berth/api/v1alpha1"
-	"berth.dev/berth/cluster"
+	"berth.dev/berth/cluster/live"
 	"berth.dev/berth/e2e/apiserver"
 )
 
@@ -41,17 +41,17 @@ func testScheme(t *testing.T) *runtime.Scheme {
 }
 
 // startFacts follows the API server until the test ends, and is ready.
-func startFacts(t *testing.T) *cluster.Facts {
+func startFacts(t *testing.T) *live.Facts {
 	t.Helper()
 	mgr, err := manager.New(apiserver.Config(t), manager.Options{
 		Scheme:  testScheme(t),
-		Cache:   cluster.CacheOptions(),
+		Cache:   live.CacheOptions(),
 		Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts := cluster.NewFacts(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())
+	facts := live.New(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())
 	if err := mgr.Add(facts); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package cluster
+package live
 
 import (
 	"fmt"
@@ -9,13 +9,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"berth.dev/berth/cluster"
 	"berth.dev/berth/placement"
 )
 
 func TestChangesThatComeTogetherArePublishedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &Facts{dirty: make(chan struct{}, 1)}
-		first := NewSnapshot(placement.Policies{}, nil, &NodeIndex{})
+		first := cluster.NewSnapshot(placement.Policies{}, nil, &cluster.NodeIndex{})
 		f.snapshot.Store(first)
 		go func() {
 			if err := f.follow(t.Context()); err != nil {
@@ -35,8 +36,8 @@ func TestChangesThatComeTogetherArePublishedTogether(t *testing.T) {
 		time.Sleep(settle)
 		synctest.Wait()
 		published := f.Snapshot()
-		if _, known := published.PoliciesFor("demo"); !known || published.nodes.Len() != 1000 {
-			t.Errorf("published: demo known: %t, %d of 1000 nodes", known, published.nodes.Len())
+		if _, known := published.PoliciesFor("demo"); !known || published.Nodes().Len() != 1000 {
+			t.Errorf("published: demo known: %t, %d of 1000 nodes", known, published.Nodes().Len())
 		}
 		time.Sleep(10 * settle)
 		synctest.Wait()

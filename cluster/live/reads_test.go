@@ -1,4 +1,4 @@
-package cluster_test
+package live_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"berth.dev/berth/cluster"
+	"berth.dev/berth/cluster/live"
 )
 
 // countingReader counts what it is asked for, and has everything.
@@ -28,7 +29,7 @@ func (r *countingReader) Get(context.Context, client.ObjectKey, client.Object, .
 func TestWhoeverNamesNamespacesThatDoNotExistCausesFewReads(t *testing.T) {
 	const asked = 5000
 	var reader countingReader
-	facts := cluster.NewFacts(nil, &reader, logr.Discard())
+	facts := live.New(nil, &reader, logr.Discard())
 	refused := 0
 	for i := range asked {
 		_, err := facts.Namespace(t.Context(), fmt.Sprint("no-such-", i))
