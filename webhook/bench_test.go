@@ -16,6 +16,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	typed "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"berth.dev/berth/admission"
 )
 
 // benchReviews are the reviews of the benchmarks.
@@ -129,11 +131,11 @@ func BenchmarkLocate(b *testing.B) {
 	for _, r := range benchReviews {
 		b.Run(r.name, func(b *testing.B) {
 			body := shippedReview(r.containers, r.update)
-			var review review
+			var review admission.Review
 			b.SetBytes(int64(len(body)))
 			started := cpuTime(b)
 			for b.Loop() {
-				if err := review.locate(body); err != nil {
+				if err := review.Locate(body); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -77,8 +77,8 @@ func TestLargeRequestsAreDecodedWholeOneAfterTheOther(t *testing.T) {
 			t.Errorf("alone: %d %s", got.code, got.body)
 		}
 	}
-	decodedWhole.take(maxDecodedWhole)
-	defer decodedWhole.give(maxDecodedWhole)
+	decodedWhole.Take(maxDecodedWhole)
+	defer decodedWhole.Give(maxDecodedWhole)
 	if got := site.post(t, MutatePath, large); got.code != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" {
 		t.Errorf("beside others: %d %s", got.code, got.body)
 	}

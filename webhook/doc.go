@@ -1,19 +1,16 @@
-// Package webhook is the admission webhook server: HTTP ⇄ placement.
+// Package webhook is the admission webhook server: HTTP ⇄ admission.
 //
 // Server listens, Mutator and Validator answer. The way of a request has one address a step:
 //
 //	server.go    time limits, shutdown
 //	tls.go       versions, ciphers, the client's certificate
 //	drain.go     the end of a server that loses nothing
-//	endpoint.go  the steps below in their order; panics, metrics, the log
+//	endpoint.go  the steps below in their order; panics, the log
 //	failure.go   method, media type and size; every HTTP error
 //	exchange.go  the body's way in, the answer's way out
-//	decode.go    the body's bytes → where the parts are that members.go lists (scan.go checks all the rest)
-//	daemonset.go those parts → a narrow appsv1.DaemonSet
-//	mutate.go    decision → patch or denial
-//	validate.go  decision on the final object → denial of what is still to do
-//	answer.go    what goes into the audit log
-//	encode.go    answer → bytes
+//	mutate.go    the body's answer: package admission, in its mutating phase
+//	validate.go  the same in its validating phase
+//	metrics.go   what is counted
 //
 // The request path makes no API call, takes no lock and compiles nothing: it reads one snapshot of Facts. The exception
 // is a namespace younger than the snapshot, which costs one GET.

@@ -1,18 +1,14 @@
 package webhook
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
-	admissionv1 "k8s.io/api/admission/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"berth.dev/berth/admission"
 	"berth.dev/berth/cluster"
 	"berth.dev/berth/placement"
 )
@@ -21,24 +17,23 @@ import (
 type Facts interface {
 	// Snapshot returns the facts of this moment, or nil while they are not known.
 	Snapshot() *cluster.Snapshot
-	// Namespace asks the API server for a namespace that the snapshot does not have.
-	Namespace(ctx context.Context, name string) (placement.Namespace, error)
+	// Namespaces are those that the snapshot does not have.
+	admission.Namespaces
 }
-
-// namespaceTimeout leaves the API server, which waits for 5 s, the time to hear why there is no answer.
-const namespaceTimeout = 3 * time.Second
 
 // endpoint is what the two webhooks have in common: the way from HTTP to a decision, and back.
 type endpoint struct {
-	facts   Facts
-	logger  logr.Logger
-	metrics *endpointMetrics
-	// answer says what a decision means for the request.
-	answer func(*placement.Decision) answer
+	facts     Facts
+	logger    logr.Logger
+	metrics   *endpointMetrics
+	evaluator admission.Evaluator
 }
 
-func newEndpoint(name string, facts Facts, logger logr.Logger, say func(*placement.Decision) answer) endpoint {
-	return endpoint{facts: facts, logger: logger.WithValues("webhook", name), metrics: newEndpointMetrics(name), answer: say}
+func newEndpoint(name string, facts Facts, logger logr.Logger, answer func(*placement.Decision) admission.Answer) endpoint {
+	return endpoint{
+		facts: facts, logger: logger.WithValues("webhook", name), metrics: newEndpointMetrics(name),
+		evaluator: admission.Evaluator{Namespaces: facts, Memory: decodedWhole, Answer: answer},
+	}
 }
 
 // ServeHTTP answers one AdmissionReview.
@@ -51,15 +46,15 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, f := e.serve(x, r)
 	if f != nil {
 		e.fail(x, w, f)
-		e.metrics.observe(f.result, started)
+		e.metrics.failed(f.result, started)
 	} else {
 		x.send(w, http.StatusOK)
-		e.metrics.observe(a.result, started)
+		e.metrics.answered(&a, started)
 	}
 }
 
 // serve leaves an answer in x.out, or says why it cannot. A panic is a fault of ours, like any other.
-func (e *endpoint) serve(x *exchange, r *http.Request) (a answer, f *failure) {
+func (e *endpoint) serve(x *exchange, r *http.Request) (a admission.Answer, f *failure) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			f = internalError(failedPanic, fmt.Errorf("panic: %v", panicked))
@@ -76,101 +71,28 @@ func (e *endpoint) serve(x *exchange, r *http.Request) (a answer, f *failure) {
 	if f := x.read(r); f != nil {
 		return a, f
 	}
-	if err := x.review.locate(x.body); err != nil {
+	if err := x.review.Locate(x.body); err != nil {
 		return a, badRequest(err)
 	}
-	asked, invalid := x.review.admission()
+	asked, invalid := x.review.Request()
 	if invalid != nil {
 		return a, badRequest(invalid)
 	}
-	a, f = e.decide(r.Context(), &x.review, asked, snapshot)
-	if f != nil {
-		return a, f
+	a, err := e.evaluator.Evaluate(r.Context(), &x.review, asked, snapshot)
+	if err != nil {
+		return a, undecided(err)
 	}
-	if len(a.denied) > 0 {
+	e.metrics.audited(&a)
+	if len(a.Denied) > 0 {
 		e.logDenial(&x.review, asked, &a)
 	}
-	x.encode(&a)
+	x.out, x.scratch = a.AppendJSON(x.out[:0], x.scratch, &x.review)
 	return a, nil
-}
-
-// decide looks at the objects only where a policy is for their namespace, or where berth has written something that no policy
-// may require any more.
-func (e *endpoint) decide(ctx context.Context, review *review, asked admission, snapshot *cluster.Snapshot) (answer, *failure) {
-	if !asked.placeable() {
-		return answer{result: allowedOutOfScope}, nil
-	}
-	scope, f := e.scope(ctx, asked.namespace, snapshot)
-	if f != nil {
-		return answer{}, f
-	}
-	policies := scope.policies
-	if policies.Len() == 0 && !review.injectedBefore() {
-		return answer{result: allowedNoPolicy}, nil
-	}
-	input, err := review.input(asked.operation)
-	if err != nil {
-		return answer{}, badRequest(err)
-	}
-	if policies.Conditional() {
-		if policies, f = review.applicable(ctx, scope); f != nil {
-			return answer{}, f
-		}
-	}
-	input.Nodes = snapshot.Nodes()
-	decision := policies.Decide(input)
-	a := e.answer(&decision)
-	a.policies = decision.Policies
-	a.warnings = decision.Warnings
-	e.audit(&a, &decision)
-	return a, nil
-}
-
-// scope is a request's namespace and the policies for it.
-type scope struct {
-	snapshot  *cluster.Snapshot
-	namespace placement.Namespace
-	policies  placement.Policies
-}
-
-func (e *endpoint) scope(ctx context.Context, name string, snapshot *cluster.Snapshot) (scope, *failure) {
-	if namespace, known := snapshot.Namespace(name); known {
-		policies, _ := snapshot.PoliciesFor(name)
-		return scope{snapshot, namespace, policies}, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, namespaceTimeout)
-	defer cancel()
-	live, err := e.facts.Namespace(ctx, name)
-	switch {
-	case errors.Is(err, cluster.ErrTooManyReads):
-		return scope{}, unavailable(failedNamespace, fmt.Sprintf("berth does not know namespace %q yet, and %v: try again in a second", name, err))
-	case err != nil:
-		return scope{}, internalError(failedNamespace, fmt.Errorf("namespace %q is not in the cache, and asking for it failed: %w", name, err))
-	}
-	return scope{snapshot, live, snapshot.Policies().For(live)}, nil
-}
-
-// injectedBefore tells whether the object has a record of what berth wrote into it.
-func (r *review) injectedBefore() bool {
-	return bytes.Contains(r.values[partObject+partAnnotations], []byte(placement.InjectedAnnotation))
-}
-
-// input decodes what placement is asked about.
-func (r *review) input(operation admissionv1.Operation) (placement.Input, *field.Error) {
-	var input placement.Input
-	var err *field.Error
-	if input.DaemonSet, err = r.daemonSet(partObject, nil); err != nil || operation != admissionv1.Update {
-		return input, err
-	}
-	input.Old, err = r.daemonSet(partOldObject, input.DaemonSet)
-	// The API server writes both with one encoder, which sorts maps: templates that are equal are equal bytes.
-	input.TemplateChanged = !bytes.Equal(r.values[partObject+partTemplate], r.values[partOldObject+partTemplate])
-	return input, err
 }
 
 // fail answers an HTTP error. Faults of ours are logged; those of clients are for debugging, for anybody can make them.
 func (e *endpoint) fail(x *exchange, w http.ResponseWriter, f *failure) {
-	uid, _ := x.review.text(partUID)
+	uid := x.review.UID()
 	switch {
 	case f.stack != "":
 		e.logger.Error(f.cause, "Request failed", "uid", uid, "stack", f.stack)
@@ -184,13 +106,11 @@ func (e *endpoint) fail(x *exchange, w http.ResponseWriter, f *failure) {
 }
 
 // logDenial writes the one line that a denial gets, without anything of the object but its name.
-func (e *endpoint) logDenial(review *review, asked admission, a *answer) {
-	user, _ := review.text(partUsername)
-	uid, _ := review.text(partUID)
+func (e *endpoint) logDenial(review *admission.Review, asked admission.Request, a *admission.Answer) {
 	var fields []string
-	for _, err := range a.denied[:min(len(a.denied), maxCauses)] {
+	for _, err := range a.Causes() {
 		fields = append(fields, err.Field)
 	}
-	e.logger.Info("Denied", "namespace", asked.namespace, "name", review.displayName(), "operation", asked.operation,
-		"user", user, "uid", uid, "policies", a.policies, "fields", fields, "reason", resultLabels[a.result][1])
+	e.logger.Info("Denied", "namespace", asked.Namespace, "name", review.DisplayName(), "operation", asked.Operation,
+		"user", review.Username(), "uid", review.UID(), "policies", a.Policies, "fields", fields, "reason", answerLabels[a.Result][1])
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"berth.dev/berth/admission"
 )
 
 const (
@@ -19,6 +21,8 @@ const (
 	// maxLargeBodies is the memory for large bodies of all requests in flight. The garbage collector lets as much again
 	// lie about before it collects.
 	maxLargeBodies = 32 << 20
+	// maxDecodedWhole bounds the bytes that all requests together have decoded whole: in memory they may be forty times as many.
+	maxDecodedWhole = 2 << 20
 )
 
 // exchange is the memory that one request needs, used again by the next.
@@ -26,22 +30,28 @@ type exchange struct {
 	body    []byte
 	out     []byte
 	scratch []byte
-	review  review
+	review  admission.Review
 	// reserved is what body has of largeBodies.
 	reserved int64
 }
 
-// budget is bytes that requests share.
-type budget struct{ left atomic.Int64 }
+// budget is an admission.Budget, without a lock.
+type budget struct {
+	size int64
+	left atomic.Int64
+}
 
 func newBudget(bytes int64) *budget {
-	b := new(budget)
+	b := &budget{size: bytes}
 	b.left.Store(bytes)
 	return b
 }
 
-// take tells whether there is enough left.
-func (b *budget) take(bytes int64) bool {
+// Size implements admission.Budget.
+func (b *budget) Size() int64 { return b.size }
+
+// Take implements admission.Budget.
+func (b *budget) Take(bytes int64) bool {
 	for {
 		left := b.left.Load()
 		if left < bytes {
@@ -53,19 +63,23 @@ func (b *budget) take(bytes int64) bool {
 	}
 }
 
-func (b *budget) give(bytes int64) { b.left.Add(bytes) }
+// Give implements admission.Budget.
+func (b *budget) Give(bytes int64) { b.left.Add(bytes) }
 
-var largeBodies = newBudget(maxLargeBodies)
+var (
+	largeBodies  = newBudget(maxLargeBodies)
+	decodedWhole = newBudget(maxDecodedWhole)
+)
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 // release gives the exchange back, without what it knows of this request.
 func (x *exchange) release() {
-	x.review.forget()
+	x.review.Forget()
 	if cap(x.body) > smallBody {
 		x.body = nil
 	}
-	largeBodies.give(x.reserved)
+	largeBodies.Give(x.reserved)
 	x.reserved = 0
 	if cap(x.out)+cap(x.scratch) > smallBody {
 		x.out, x.scratch = nil, nil
@@ -87,7 +101,7 @@ func (x *exchange) read(r *http.Request) *failure {
 		x.body = x.body[:len(x.body)+n]
 		switch {
 		case len(x.body) > maxBody:
-			return tooLarge("the body", maxBody)
+			return bodyTooLarge()
 		case err == io.EOF:
 			return nil
 		case err != nil:
@@ -111,13 +125,13 @@ func (x *exchange) grow(length int) *failure {
 	if room > smallBody {
 		reserve = int64(room)
 	}
-	if !largeBodies.take(reserve) {
+	if !largeBodies.Take(reserve) {
 		return overloaded()
 	}
 	grown := make([]byte, len(x.body), room)
 	copy(grown, x.body)
 	x.body = grown
-	largeBodies.give(x.reserved)
+	largeBodies.Give(x.reserved)
 	x.reserved = reserve
 	return nil
 }

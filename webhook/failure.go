@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
@@ -9,6 +10,10 @@ import (
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"berth.dev/berth/admission"
+	"berth.dev/berth/cluster"
 )
 
 // retryAfterSeconds is when a client may come again that came too early. The API server does so by itself, on an integer.
@@ -16,7 +21,7 @@ const retryAfterSeconds = 1
 
 // failure is a request that berth could not decide, as HTTP says it.
 type failure struct {
-	result  result
+	result  failureResult
 	code    int
 	reason  metav1.StatusReason
 	message string
@@ -35,26 +40,47 @@ func notReady() *failure {
 }
 
 func overloaded() *failure {
-	return unavailable(failedOverloaded, "berth has too many large requests at a time: try again in a second")
+	return unavailable(failedOverloaded, admission.ErrOverloaded.Error()+": try again in a second")
 }
 
 // unavailable is what passes by itself.
-func unavailable(r result, message string) *failure {
+func unavailable(r failureResult, message string) *failure {
 	return &failure{result: r, code: http.StatusServiceUnavailable, reason: metav1.StatusReasonServiceUnavailable, message: message}
 }
 
-func internalError(r result, cause error) *failure {
+func internalError(r failureResult, cause error) *failure {
 	return &failure{
 		result: r, code: http.StatusInternalServerError, reason: metav1.StatusReasonInternalError,
 		message: "berth: " + cause.Error(), cause: cause,
 	}
 }
 
-func tooLarge(what string, limit int) *failure {
+func tooLarge(cause *admission.TooLargeError) *failure {
 	return &failure{
 		result: failedSize, code: http.StatusRequestEntityTooLarge, reason: metav1.StatusReasonRequestEntityTooLarge,
-		message: fmt.Sprintf("%s must not be larger than %d bytes", what, limit),
+		message: cause.Error(),
 	}
+}
+
+func bodyTooLarge() *failure {
+	return tooLarge(&admission.TooLargeError{What: "the body", Limit: maxBody})
+}
+
+// undecided is a review that admission could not decide.
+func undecided(cause error) *failure {
+	if errors.Is(cause, admission.ErrOverloaded) {
+		return overloaded()
+	}
+	if large, ok := errors.AsType[*admission.TooLargeError](cause); ok {
+		return tooLarge(large)
+	}
+	if namespace, ok := errors.AsType[*admission.NamespaceError](cause); ok {
+		if errors.Is(cause, cluster.ErrTooManyReads) {
+			return unavailable(failedNamespace, fmt.Sprintf("berth does not know namespace %q yet, and %v: try again in a second", namespace.Name, namespace.Err))
+		}
+		return internalError(failedNamespace, cause)
+	}
+	return badRequest(cause)
 }
 
 // unreadable is a body that did not arrive.
@@ -86,7 +112,7 @@ func checkHeader(r *http.Request) *failure {
 		return unsupported("Content-Encoding must be identity, not " + strconv.Quote(encoding))
 	}
 	if r.ContentLength > maxBody {
-		return tooLarge("the body", maxBody)
+		return bodyTooLarge()
 	}
 	return nil
 }
@@ -96,4 +122,27 @@ func unsupported(message string) *failure {
 		result: failedMediaType, code: http.StatusUnsupportedMediaType, reason: metav1.StatusReasonUnsupportedMediaType,
 		message: message,
 	}
+}
+
+// appendFailure appends the Status that goes with an HTTP error, which client-go shows to the user. There is no
+// AdmissionReview to put the request's UID in: it is in the details.
+func appendFailure(b []byte, f *failure, uid string) []byte {
+	status := metav1.Status{
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
+		Status:   metav1.StatusFailure,
+		Message:  f.message,
+		Reason:   f.reason,
+		Code:     int32(f.code), //nolint:gosec // an HTTP status code
+	}
+	if uid != "" {
+		status.Details = &metav1.StatusDetails{UID: types.UID(uid)}
+	}
+	if f.code == http.StatusServiceUnavailable {
+		if status.Details == nil {
+			status.Details = &metav1.StatusDetails{}
+		}
+		status.Details.RetryAfterSeconds = retryAfterSeconds
+	}
+	encoded, _ := json.Marshal(status) // a Status holds nothing that cannot be encoded
+	return append(b, encoded...)
 }

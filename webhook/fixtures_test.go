@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"berth.dev/berth/api/v1alpha1"
@@ -101,38 +99,6 @@ func newFacts(tb testing.TB, policies ...string) *fixedFacts {
 		snapshot: cluster.NewSnapshot(compiled, []placement.Namespace{{Name: "default", Labels: enabled}, {Name: "other"}}, nodes),
 		live:     map[string]placement.Namespace{"young": {Name: "young", Labels: enabled}},
 	}
-}
-
-// narrow is what is left of a DaemonSet when only what placement reads is kept.
-func narrow(ds *appsv1.DaemonSet) *appsv1.DaemonSet {
-	kept := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{
-		Name: ds.Name, Namespace: ds.Namespace, Labels: ds.Labels, DeletionTimestamp: ds.DeletionTimestamp,
-	}}
-	if ds.Annotations != nil {
-		kept.Annotations = map[string]string{}
-	}
-	for key, value := range ds.Annotations {
-		if key == lastApplied {
-			value = ""
-		}
-		kept.Annotations[key] = value
-	}
-	kept.Spec.Selector = ds.Spec.Selector
-	kept.Spec.Template.Labels = ds.Spec.Template.Labels
-	pod := &ds.Spec.Template.Spec
-	kept.Spec.Template.Spec.NodeName = pod.NodeName
-	kept.Spec.Template.Spec.NodeSelector = pod.NodeSelector
-	kept.Spec.Template.Spec.Tolerations = pod.Tolerations
-	kept.Spec.Template.Spec.HostNetwork = pod.HostNetwork
-	if pod.Affinity != nil {
-		kept.Spec.Template.Spec.Affinity = pod.Affinity.DeepCopy()
-		kept.Spec.Template.Spec.Affinity.PodAffinity = nil
-		kept.Spec.Template.Spec.Affinity.PodAntiAffinity = nil
-		if node := kept.Spec.Template.Spec.Affinity.NodeAffinity; node != nil {
-			node.PreferredDuringSchedulingIgnoredDuringExecution = nil
-		}
-	}
-	return kept
 }
 
 func replaceAll(text, was, is string) string { return strings.ReplaceAll(text, was, is) }

@@ -106,7 +106,7 @@ func TestWithoutMemoryLeftALargeReviewIs503AndAnOrdinaryOneIsAnswered(t *testing
 	site := serve(t, newFacts(t, ownLabel), logr.Discard())
 	idleBudget(t)
 	before := counted(t, "berth_admission_requests_total", "reason", "overloaded")
-	if !largeBodies.take(maxLargeBodies) {
+	if !largeBodies.Take(maxLargeBodies) {
 		t.Fatal("there is not all of the budget")
 	}
 	got := site.post(t, MutatePath, string(shippedReview(172, true)))
@@ -119,7 +119,7 @@ func TestWithoutMemoryLeftALargeReviewIs503AndAnOrdinaryOneIsAnswered(t *testing
 		t.Errorf("counted %v overloaded, want 1", now-before)
 	}
 	site.ask(t, MutatePath, string(shippedReview(4, true)))
-	largeBodies.give(maxLargeBodies)
+	largeBodies.Give(maxLargeBodies)
 	site.ask(t, MutatePath, string(shippedReview(172, true)))
 	idleBudget(t)
 }
@@ -200,6 +200,7 @@ func TestTheLargestBodyHasRoomWhetherItsLengthIsKnownOrNot(t *testing.T) {
 }
 
 func TestWhatNoDaemonSetHasIsRefusedBeforeItIsDecoded(t *testing.T) {
+	const maxListed = 10_000
 	site := serve(t, newFacts(t, ownLabel), logr.Discard())
 	terms := func(count int) string {
 		return createReview(replaceOnce(t, tutorial, `"containers":`, `"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":`+
@@ -226,7 +227,7 @@ func TestWhatNoDaemonSetHasIsRefusedBeforeItIsDecoded(t *testing.T) {
 func TestADenialNamesAHundredCausesAtMost(t *testing.T) {
 	site := serve(t, newFacts(t, ownLabel), logr.Discard())
 	got := site.ask(t, MutatePath, withSelector(t, numbered(`,"k%07d":"-"`, 14*500)))
-	if got.Allowed || len(got.Result.Details.Causes) != maxCauses {
+	if got.Allowed || len(got.Result.Details.Causes) != 100 {
 		t.Errorf("allowed: %v, with %d causes", got.Allowed, len(got.Result.Details.Causes))
 	}
 }

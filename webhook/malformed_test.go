@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/json"
 
 	"berth.dev/berth/placement"
@@ -90,7 +91,7 @@ func denialOf(t *testing.T, facts Facts, object string) *admissionv1.AdmissionRe
 	}
 	policies, _ := facts.Snapshot().PoliciesFor("default")
 	denied := policies.Decide(placement.Input{DaemonSet: &typed}).Denied()
-	status := apierrors.NewInvalid(daemonSetKind, "example-daemonset", denied).Status()
+	status := apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "DaemonSet"}, "example-daemonset", denied).Status()
 	return &admissionv1.AdmissionResponse{UID: testUID, Result: &status, AuditAnnotations: map[string]string{"policies": "own-label"}}
 }
 

@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"berth.dev/berth/admission"
 )
 
 var (
@@ -31,18 +33,22 @@ func init() {
 	metrics.Registry.MustRegister(requestsTotal, auditedTotal, durationSeconds, inFlight)
 }
 
-// result is how a request ended, as the metrics count it.
-type result int
+// answerLabels has the labels verdict and reason of what a request that was decided is counted as.
+var answerLabels = [...][2]string{
+	admission.AllowedNoPolicy:   {"allowed", "no_policy"},
+	admission.AllowedOutOfScope: {"allowed", "out_of_scope"},
+	admission.AllowedCompliant:  {"allowed", "compliant"},
+	admission.Patched:           {"patched", "required_labels"},
+	admission.DeniedViolation:   {"denied", "violation"},
+	admission.DeniedLeftover:    {"denied", "leftover"},
+}
 
-// The results of requests.
+// failureResult is why a request could not be decided, as the metrics count it.
+type failureResult int
+
+// Why a request could not be decided.
 const (
-	allowedNoPolicy result = iota
-	allowedOutOfScope
-	allowedCompliant
-	patched
-	deniedViolation
-	deniedLeftover
-	failedMethod
+	failedMethod failureResult = iota
 	failedMediaType
 	failedSize
 	failedBody
@@ -50,30 +56,27 @@ const (
 	failedOverloaded
 	failedNamespace
 	failedPanic
-	resultCount
 )
 
-// resultLabels has the labels verdict and reason of each result.
-var resultLabels = [resultCount][2]string{
-	allowedNoPolicy:   {"allowed", "no_policy"},
-	allowedOutOfScope: {"allowed", "out_of_scope"},
-	allowedCompliant:  {"allowed", "compliant"},
-	patched:           {"patched", "required_labels"},
-	deniedViolation:   {"denied", "violation"},
-	deniedLeftover:    {"denied", "leftover"},
-	failedMethod:      {"error", "method_not_allowed"},
-	failedMediaType:   {"error", "unsupported_media_type"},
-	failedSize:        {"error", "too_large"},
-	failedBody:        {"error", "bad_request"},
-	failedNotReady:    {"error", "not_ready"},
-	failedOverloaded:  {"error", "overloaded"},
-	failedNamespace:   {"error", "namespace_unknown"},
-	failedPanic:       {"error", "panic"},
+// failureVerdict is the label verdict of every failure.
+const failureVerdict = "error"
+
+// failureReasons has the label reason of each failure.
+var failureReasons = [...]string{
+	failedMethod:     "method_not_allowed",
+	failedMediaType:  "unsupported_media_type",
+	failedSize:       "too_large",
+	failedBody:       "bad_request",
+	failedNotReady:   "not_ready",
+	failedOverloaded: "overloaded",
+	failedNamespace:  "namespace_unknown",
+	failedPanic:      "panic",
 }
 
 // endpointMetrics is the metrics of one webhook. Its labels are resolved once, so that counting costs no look-up.
 type endpointMetrics struct {
-	requests      [resultCount]prometheus.Counter
+	answers       [len(answerLabels)]prometheus.Counter
+	failures      [len(failureReasons)]prometheus.Counter
 	auditedPatch  prometheus.Counter
 	auditedDenial prometheus.Counter
 	duration      prometheus.Observer
@@ -82,18 +85,36 @@ type endpointMetrics struct {
 
 func newEndpointMetrics(webhook string) *endpointMetrics {
 	m := &endpointMetrics{
-		auditedPatch:  auditedTotal.WithLabelValues(webhook, resultLabels[patched][0]),
-		auditedDenial: auditedTotal.WithLabelValues(webhook, resultLabels[deniedViolation][0]),
+		auditedPatch:  auditedTotal.WithLabelValues(webhook, answerLabels[admission.Patched][0]),
+		auditedDenial: auditedTotal.WithLabelValues(webhook, answerLabels[admission.DeniedViolation][0]),
 		duration:      durationSeconds.WithLabelValues(webhook),
 		inFlight:      inFlight.WithLabelValues(webhook),
 	}
-	for r, labels := range resultLabels {
-		m.requests[r] = requestsTotal.WithLabelValues(webhook, labels[0], labels[1])
+	for result, labels := range answerLabels {
+		m.answers[result] = requestsTotal.WithLabelValues(webhook, labels[0], labels[1])
+	}
+	for result, reason := range failureReasons {
+		m.failures[result] = requestsTotal.WithLabelValues(webhook, failureVerdict, reason)
 	}
 	return m
 }
 
-func (m *endpointMetrics) observe(r result, started time.Time) {
-	m.requests[r].Inc()
+func (m *endpointMetrics) answered(a *admission.Answer, started time.Time) {
+	m.answers[a.Result].Inc()
 	m.duration.Observe(time.Since(started).Seconds())
+}
+
+func (m *endpointMetrics) failed(f failureResult, started time.Time) {
+	m.failures[f].Inc()
+	m.duration.Observe(time.Since(started).Seconds())
+}
+
+// audited counts what policies in mode Audit would have done.
+func (m *endpointMetrics) audited(a *admission.Answer) {
+	if a.AuditedDenial {
+		m.auditedDenial.Inc()
+	}
+	if a.AuditedPatch {
+		m.auditedPatch.Inc()
+	}
 }

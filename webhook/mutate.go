@@ -3,7 +3,7 @@ package webhook
 import (
 	"github.com/go-logr/logr"
 
-	"berth.dev/berth/placement"
+	"berth.dev/berth/admission"
 )
 
 // MutatePath is where a Mutator is served.
@@ -14,15 +14,5 @@ type Mutator struct{ endpoint }
 
 // NewMutator returns a Mutator that knows the cluster by facts and logs its denials.
 func NewMutator(facts Facts, logger logr.Logger) *Mutator {
-	return &Mutator{newEndpoint("mutate", facts, logger, mutation)}
-}
-
-func mutation(decision *placement.Decision) answer {
-	if denied := decision.Denied(); len(denied) > 0 {
-		return answer{result: deniedViolation, denied: denied}
-	}
-	if len(decision.Patch) > 0 {
-		return answer{result: patched, patch: decision.Patch}
-	}
-	return answer{result: allowedCompliant}
+	return &Mutator{newEndpoint("mutate", facts, logger, admission.Mutation)}
 }

@@ -3,7 +3,7 @@ package webhook
 import (
 	"github.com/go-logr/logr"
 
-	"berth.dev/berth/placement"
+	"berth.dev/berth/admission"
 )
 
 // ValidatePath is where a Validator is served.
@@ -15,15 +15,5 @@ type Validator struct{ endpoint }
 
 // NewValidator returns a Validator that knows the cluster by facts and logs its denials.
 func NewValidator(facts Facts, logger logr.Logger) *Validator {
-	return &Validator{newEndpoint("validate", facts, logger, validation)}
-}
-
-func validation(decision *placement.Decision) answer {
-	if denied := decision.Denied(); len(denied) > 0 {
-		return answer{result: deniedViolation, denied: denied}
-	}
-	if leftover := decision.Leftover(); len(leftover) > 0 {
-		return answer{result: deniedLeftover, denied: leftover}
-	}
-	return answer{result: allowedCompliant}
+	return &Validator{newEndpoint("validate", facts, logger, admission.Validation)}
 }

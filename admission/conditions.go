@@ -1,4 +1,4 @@
-package webhook
+package admission
 
 import (
 	"context"
@@ -11,25 +11,34 @@ import (
 	"berth.dev/berth/placement"
 )
 
-// maxDecodedWhole bounds the bytes that all requests together have decoded whole: in memory they may be forty times as many.
-const maxDecodedWhole = 2 << 20
+// Budget is bytes that all requests share.
+type Budget interface {
+	// Size is how many there are in all.
+	Size() int64
+	// Take tells whether so many are left, and if so, they are the caller's until it gives them back.
+	Take(bytes int64) bool
+	// Give gives bytes back.
+	Give(bytes int64)
+}
 
-var decodedWhole = newBudget(maxDecodedWhole)
+// smallRequest is the size up to which a request does not count against the budget: an ordinary one, of 5 to 50 KiB, is
+// decoded whole whatever else comes in.
+const smallRequest = 64 << 10
 
 // applicable returns the policies whose matchConditions are met. Only here are the objects decoded whole.
-func (r *review) applicable(ctx context.Context, s scope) (placement.Policies, *failure) {
-	if size := len(r.values[partRequest]); size > smallBody {
-		if size > maxDecodedWhole {
-			return placement.Policies{}, tooLarge("a request that matchConditions look at", maxDecodedWhole)
+func (e *Evaluator) applicable(ctx context.Context, r *Review, s scope) (placement.Policies, error) {
+	if size := int64(len(r.values[partRequest])); size > smallRequest {
+		if limit := e.Memory.Size(); size > limit {
+			return placement.Policies{}, &TooLargeError{What: "a request that matchConditions look at", Limit: limit}
 		}
-		if !decodedWhole.take(int64(size)) {
-			return placement.Policies{}, overloaded()
+		if !e.Memory.Take(size) {
+			return placement.Policies{}, ErrOverloaded
 		}
-		defer decodedWhole.give(int64(size))
+		defer e.Memory.Give(size)
 	}
 	vars, err := r.variables()
 	if err != nil {
-		return placement.Policies{}, badRequest(err)
+		return placement.Policies{}, err
 	}
 	vars.Namespace = cluster.NamespaceObject(s.namespace)
 	return s.policies.Where(func(policy string) (bool, error) {
@@ -38,7 +47,7 @@ func (r *review) applicable(ctx context.Context, s scope) (placement.Policies, *
 }
 
 // variables is what matchConditions see of the request.
-func (r *review) variables() (conditions.Variables, *field.Error) {
+func (r *Review) variables() (conditions.Variables, *field.Error) {
 	var vars conditions.Variables
 	// The API server's own decoder: integers stay integers, as CEL has to see them.
 	if err := json.UnmarshalCaseSensitivePreserveInts(r.values[partRequest], &vars.Request); err != nil {

@@ -1,4 +1,4 @@
-package webhook
+package admission
 
 import (
 	"fmt"
@@ -10,9 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// review is an AdmissionReview, found in its bytes but decoded only where somebody asks. Its values are slices of the
-// body, which must outlive them, and what daemonSet returns lives until forget. The zero value is ready for locate.
-type review struct {
+// Review is an AdmissionReview, found in its bytes but decoded only where somebody asks. It is memory to be used again for
+// the next one. Its values are slices of the body, which must outlive them, and what is decoded of the objects lives until
+// Forget. The zero value is ready for Locate.
+type Review struct {
 	values    [partCount][]byte
 	duplicate *field.Error
 	scanner   scanner
@@ -21,10 +22,10 @@ type review struct {
 	maps       mapPool
 }
 
-// locate walks the body once and notes where every part is. What it returns is about the bytes; what the parts are is
+// Locate walks the body once and notes where every part is. What it returns is about the bytes; what the parts are is
 // for the methods below. After an error, the parts before its place are still known.
-func (r *review) locate(body []byte) error {
-	r.forget()
+func (r *Review) Locate(body []byte) error {
+	r.Forget()
 	r.scanner.reset(body)
 	r.walk(reviewMembers)
 	r.scanner.finish()
@@ -40,8 +41,8 @@ func (r *review) locate(body []byte) error {
 	return nil
 }
 
-// forget lets go of the last body.
-func (r *review) forget() {
+// Forget lets go of the last body.
+func (r *Review) Forget() {
 	r.values = [partCount][]byte{}
 	r.duplicate = nil
 	r.scanner.reset(nil)
@@ -63,7 +64,7 @@ func invalidUTF8(body []byte) int {
 }
 
 // walk consumes an object, notes the members that it is told of, and skips the others.
-func (r *review) walk(members []member) {
+func (r *Review) walk(members []member) {
 	s := &r.scanner
 	for key := range s.keys {
 		m := find(members, key)
@@ -102,7 +103,7 @@ func find(members []member, key []byte) *member {
 }
 
 // text decodes a string; absent and null are "".
-func (r *review) text(p part) (string, *field.Error) {
+func (r *Review) text(p part) (string, *field.Error) {
 	raw := r.values[p]
 	switch at(raw, 0) {
 	case 0, 'n':
@@ -114,10 +115,10 @@ func (r *review) text(p part) (string, *field.Error) {
 }
 
 // isObject tells whether the part is an object.
-func (r *review) isObject(p part) bool { return at(r.values[p], 0) == '{' }
+func (r *Review) isObject(p part) bool { return at(r.values[p], 0) == '{' }
 
 // isAbsent tells whether the part is not there, or null, which in Kubernetes means the same.
-func (r *review) isAbsent(p part) bool {
+func (r *Review) isAbsent(p part) bool {
 	c := at(r.values[p], 0)
 	return c == 0 || c == 'n'
 }
@@ -126,7 +127,7 @@ func typeError(p part, want string) *field.Error {
 	return field.TypeInvalid(paths[p], field.OmitValueType{}, "must be "+want)
 }
 
-func (r *review) mustObject(p part) *field.Error {
+func (r *Review) mustObject(p part) *field.Error {
 	switch {
 	case r.isObject(p):
 		return nil
@@ -136,52 +137,52 @@ func (r *review) mustObject(p part) *field.Error {
 	return typeError(p, "an object")
 }
 
-// admission is what a review asks, apart from its objects.
-type admission struct {
-	operation   admissionv1.Operation
-	subResource string
-	namespace   string
+// Request is what a review asks, apart from its objects.
+type Request struct {
+	Operation   admissionv1.Operation
+	SubResource string
+	Namespace   string
 }
 
 // placeable tells whether the request can change where a DaemonSet runs. A DELETE must never be denied, and a
 // subresource leaves the template as it is.
-func (a admission) placeable() bool {
-	return (a.operation == admissionv1.Create || a.operation == admissionv1.Update) && a.subResource == ""
+func (q Request) placeable() bool {
+	return (q.Operation == admissionv1.Create || q.Operation == admissionv1.Update) && q.SubResource == ""
 }
 
-// admission decodes the review around the objects, and demands that it is one that berth can answer.
-func (r *review) admission() (admission, *field.Error) {
+// Request decodes the review around the objects, and demands that it is one that berth can answer.
+func (r *Review) Request() (Request, *field.Error) {
 	if err := r.checkKinds(); err != nil {
-		return admission{}, err
+		return Request{}, err
 	}
-	var a admission
+	var q Request
 	op, err := r.text(partOperation)
 	if err != nil {
-		return a, err
+		return q, err
 	}
-	a.operation = admissionv1.Operation(op)
-	if !slices.Contains(operations, a.operation) {
-		return a, field.NotSupported(paths[partOperation], a.operation, operations)
+	q.Operation = admissionv1.Operation(op)
+	if !slices.Contains(operations, q.Operation) {
+		return q, field.NotSupported(paths[partOperation], q.Operation, operations)
 	}
-	if a.subResource, err = r.text(partSubResource); err != nil {
-		return a, err
+	if q.SubResource, err = r.text(partSubResource); err != nil {
+		return q, err
 	}
-	if a.namespace, err = r.text(partNamespace); err != nil {
-		return a, err
+	if q.Namespace, err = r.text(partNamespace); err != nil {
+		return q, err
 	}
-	if a.namespace == "" {
-		return a, field.Required(paths[partNamespace], "a DaemonSet lives in a namespace")
+	if q.Namespace == "" {
+		return q, field.Required(paths[partNamespace], "a DaemonSet lives in a namespace")
 	}
-	if !a.placeable() {
-		return a, nil
+	if !q.placeable() {
+		return q, nil
 	}
 	if err := r.mustObject(partObject); err != nil {
-		return a, err
+		return q, err
 	}
-	if a.operation == admissionv1.Update {
-		return a, r.mustObject(partOldObject)
+	if q.Operation == admissionv1.Update {
+		return q, r.mustObject(partOldObject)
 	}
-	return a, nil
+	return q, nil
 }
 
 var operations = []admissionv1.Operation{
@@ -189,7 +190,7 @@ var operations = []admissionv1.Operation{
 }
 
 // checkKinds demands an admission.k8s.io/v1 AdmissionReview with a request, which has a UID, about an apps/v1 DaemonSet.
-func (r *review) checkKinds() *field.Error {
+func (r *Review) checkKinds() *field.Error {
 	for _, want := range reviewKinds {
 		if err := r.mustBe(want.part, want.text); err != nil {
 			return err
@@ -224,7 +225,7 @@ var (
 	daemonSetKinds = []expected{{partKindGroup, "apps"}, {partKindVersion, "v1"}, {partKindKind, "DaemonSet"}}
 )
 
-func (r *review) mustBe(p part, want string) *field.Error {
+func (r *Review) mustBe(p part, want string) *field.Error {
 	if raw := r.values[p]; len(raw) == len(want)+2 && string(raw[1:len(raw)-1]) == want {
 		return nil
 	}
@@ -238,8 +239,20 @@ func (r *review) mustBe(p part, want string) *field.Error {
 	return field.Invalid(paths[p], got, fmt.Sprintf("must be %q: berth reads admission.k8s.io/v1 AdmissionReviews of apps/v1 DaemonSets only", want))
 }
 
-// displayName is the DaemonSet's name, as far as it has one yet.
-func (r *review) displayName() string {
+// UID is the request's, or "" where it is not known.
+func (r *Review) UID() string {
+	text, _ := r.text(partUID)
+	return text
+}
+
+// Username is who made the request, or "" where it is not known.
+func (r *Review) Username() string {
+	text, _ := r.text(partUsername)
+	return text
+}
+
+// DisplayName is the DaemonSet's name, as far as it has one yet.
+func (r *Review) DisplayName() string {
 	if text, _ := r.text(partObject + partObjectName); text != "" {
 		return text
 	}
@@ -249,7 +262,7 @@ func (r *review) displayName() string {
 
 // rawUID is the request's UID as it stands in the body, quotes included, or nil where it is not known. It can be written
 // into JSON as it is.
-func (r *review) rawUID() []byte {
+func (r *Review) rawUID() []byte {
 	if raw := r.values[partUID]; at(raw, 0) == '"' && utf8.Valid(raw) {
 		return raw
 	}

@@ -1,4 +1,4 @@
-package webhook
+package admission
 
 import (
 	"bytes"
@@ -27,7 +27,7 @@ const (
 // not have decoded is an error, and so is the lack of an object that a patch would stand in.
 //
 // Most parts of an old object are those of the new one, byte for byte. Given the new one as twin, they are shared.
-func (r *review) daemonSet(root part, twin *appsv1.DaemonSet) (*appsv1.DaemonSet, *field.Error) {
+func (r *Review) daemonSet(root part, twin *appsv1.DaemonSet) (*appsv1.DaemonSet, *field.Error) {
 	d := partDecoder{review: r, root: root, hasTwin: twin != nil}
 	if twin == nil {
 		twin = &appsv1.DaemonSet{}
@@ -67,7 +67,7 @@ func (r *review) daemonSet(root part, twin *appsv1.DaemonSet) (*appsv1.DaemonSet
 
 // partDecoder decodes the parts below root. It keeps the first error.
 type partDecoder struct {
-	review  *review
+	review  *Review
 	root    part
 	hasTwin bool
 	err     *field.Error

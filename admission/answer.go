@@ -1,4 +1,4 @@
-package webhook
+package admission
 
 import (
 	"bytes"
@@ -12,16 +12,45 @@ import (
 	"berth.dev/berth/placement"
 )
 
-// answer is what a webhook says of a request that it could decide.
-type answer struct {
-	result   result
-	policies []string
-	patch    placement.Patch
-	denied   field.ErrorList
-	warnings []string
+// Answer is what a webhook says of a request that it could decide.
+type Answer struct {
+	Result Result
+	// Policies names those that had something to do with it.
+	Policies []string
+	Patch    placement.Patch
+	// Denied is why the request is denied; empty where it is allowed.
+	Denied   field.ErrorList
+	Warnings []string
+	// AuditedPatch and AuditedDenial say that policies in mode Audit would have patched otherwise, or denied.
+	AuditedPatch, AuditedDenial bool
 	// annotations is for the API server's audit log. It puts the webhook's name before each key.
 	annotations []annotation
 }
+
+// Result is how a request was decided.
+type Result int
+
+// The results of requests.
+const (
+	// AllowedNoPolicy: no policy is for the namespace, and berth has written nothing into the object.
+	AllowedNoPolicy Result = iota
+	// AllowedOutOfScope: the request cannot change where a DaemonSet runs.
+	AllowedOutOfScope
+	// AllowedCompliant: there is nothing to do.
+	AllowedCompliant
+	// Patched: with the patch, the object complies.
+	Patched
+	// DeniedViolation: the object does not comply, and no patch helps.
+	DeniedViolation
+	// DeniedLeftover: the final object is not what the mutating webhook made of it.
+	DeniedLeftover
+)
+
+// maxCauses is more than anybody reads before mending the first.
+const maxCauses = 100
+
+// Causes is what the client is told of why the request is denied.
+func (a *Answer) Causes() field.ErrorList { return a.Denied[:min(len(a.Denied), maxCauses)] }
 
 type annotation struct{ key, value string }
 
@@ -29,7 +58,7 @@ type annotation struct{ key, value string }
 const maxAnnotation = 4096
 
 // annotate adds what policies have to do with an outcome, unless that is nothing.
-func (a *answer) annotate(prefix string, outcome *placement.Outcome, violations []string) {
+func (a *Answer) annotate(prefix string, outcome *placement.Outcome, violations []string) {
 	if len(outcome.Patch)+len(outcome.Violations) == 0 {
 		return
 	}
@@ -58,7 +87,7 @@ func audits(v placement.Violation) bool { return slices.Contains(v.Actions, v1al
 func anyViolation(placement.Violation) bool { return true }
 
 // audit reports what policies in mode Audit would have done, which is all that they do.
-func (e *endpoint) audit(a *answer, decision *placement.Decision) {
+func (a *Answer) audit(decision *placement.Decision) {
 	a.annotate("", &decision.Outcome, violations(&decision.Outcome, audits))
 	audited := decision.Audited
 	if audited == nil {
@@ -71,9 +100,9 @@ func (e *endpoint) audit(a *answer, decision *placement.Decision) {
 	}
 	switch {
 	case len(audited.Denied()) > 0 && len(decision.Denied()) == 0:
-		e.metrics.auditedDenial.Inc()
+		a.AuditedDenial = true
 	case !bytes.Equal(audited.Patch.AppendJSON(nil), decision.Patch.AppendJSON(nil)):
-		e.metrics.auditedPatch.Inc()
+		a.AuditedPatch = true
 	}
 }
 

@@ -1,4 +1,4 @@
-package webhook
+package admission
 
 import (
 	"errors"
@@ -13,11 +13,11 @@ import (
 
 // decodeObject decodes a DaemonSet by way of a review of its creation.
 func decodeObject(object string) (*appsv1.DaemonSet, error) {
-	var r review
-	if err := r.locate([]byte(createReview(object))); err != nil {
+	var r Review
+	if err := r.Locate([]byte(createReview(object))); err != nil {
 		return nil, err
 	}
-	if _, err := r.admission(); err != nil {
+	if _, err := r.Request(); err != nil {
 		return nil, err
 	}
 	ds, err := r.daemonSet(partObject, nil)
@@ -110,7 +110,7 @@ func TestTheScannerAcceptsWhatJSONIsAndNothingElse(t *testing.T) {
 		`"\u12aF\"\\\/\b\f\n\r\t"`, `"é€😀"`, `[]`, `[ ]`, `{}`, `{ }`, `[1,2]`, `[1 , 2 ]`, `{"a":1,"a":2}`, `{"":{"":[]}}`,
 		`[[],{},[{}],"",0]`, nested(maxDepth - 1),
 	} {
-		if err := new(review).locate([]byte(`{"x":` + value + `}`)); err != nil {
+		if err := new(Review).Locate([]byte(`{"x":` + value + `}`)); err != nil {
 			t.Errorf("%.40s is JSON: %v", value, err)
 		}
 	}
@@ -120,7 +120,7 @@ func TestTheScannerAcceptsWhatJSONIsAndNothingElse(t *testing.T) {
 		`[`, `]`, `[1`, `[1,`, `[1,]`, `[,1]`, `[1 2]`, `[1}`, `{`, `}`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `{a:1}`, `{1:1}`, `{"a" 1}`,
 		`{"a":1]`, `{"a":1 "b":2}`, `[[]`, "\u00a01", "\ufeff1", "/**/1", nested(maxDepth), strings.Repeat("[", 1_000_000), strings.Repeat(`{"":`, 1_000_000),
 	} {
-		if err := new(review).locate([]byte(`{"x":` + value + `}`)); err == nil {
+		if err := new(Review).Locate([]byte(`{"x":` + value + `}`)); err == nil {
 			t.Errorf("%.40q is no JSON", value)
 		}
 	}
@@ -132,8 +132,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(updateReview(placed, tutorial)))
 	f.Add([]byte(`{"request":{"object":{"metadata":{"labels":{"a\u0062":"\ud800"}}}}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var r review
-		err := r.locate(body)
+		var r Review
+		err := r.Locate(body)
 		var untyped map[string]any
 		untypedErr := json.UnmarshalCaseSensitivePreserveInts(body, &untyped)
 		if err == nil && untypedErr != nil && !strings.Contains(untypedErr.Error(), "cannot unmarshal number") {
@@ -146,7 +146,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := r.admission(); err != nil {
+		if _, err := r.Request(); err != nil {
 			return
 		}
 		var twin *appsv1.DaemonSet

@@ -1,37 +1,43 @@
-package webhook
+package admission
 
 import (
 	"bytes"
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
-	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"berth.dev/berth/cluster"
 )
 
-// answered has a webhook answer a review without a server; nil is an HTTP error.
-func answered(tb testing.TB, webhook http.Handler, body string) *admissionv1.AdmissionResponse {
+// answered answers a review, as the API server reads it; nil is an object that is malformed.
+func (e Evaluator) answered(tb testing.TB, snapshot *cluster.Snapshot, body string) *admissionv1.AdmissionResponse {
 	tb.Helper()
-	request := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, MutatePath, strings.NewReader(body))
-	request.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	webhook.ServeHTTP(w, request)
-	if w.Code >= http.StatusInternalServerError {
-		tb.Fatalf("%d %s for %s", w.Code, w.Body, body)
-	}
-	if w.Code != http.StatusOK {
+	var review Review
+	if err := review.Locate([]byte(body)); err != nil {
 		return nil
 	}
-	var review admissionv1.AdmissionReview
-	if err := json.Unmarshal(w.Body.Bytes(), &review); err != nil || review.Response == nil {
-		tb.Fatalf("%s: %v", w.Body, err)
+	asked, invalid := review.Request()
+	if invalid != nil {
+		return nil
 	}
-	return review.Response
+	a, err := e.Evaluate(tb.Context(), &review, asked, snapshot)
+	if isA[*field.Error](err) {
+		return nil
+	}
+	if err != nil {
+		tb.Fatalf("%v for %s", err, body)
+	}
+	out, _ := a.AppendJSON(nil, nil, &review)
+	var answer admissionv1.AdmissionReview
+	if err := json.Unmarshal(out, &answer); err != nil || answer.Response == nil {
+		tb.Fatalf("%s: %v", out, err)
+	}
+	return answer.Response
 }
 
 // applied is the object after the answer's patch.
@@ -51,11 +57,11 @@ func applied(tb testing.TB, object string, answer *admissionv1.AdmissionResponse
 	return string(after)
 }
 
-// FuzzMutate holds the wire to the laws of the core: whatever the object, the patch applies, after it there is nothing left
+// FuzzMutate holds the bytes to the laws of the core: whatever the object, the patch applies, after it there is nothing left
 // to do, and nothing is lost of what berth does not know.
 func FuzzMutate(f *testing.F) {
 	for _, object := range []string{
-		tutorial, placed, string(encoded(shipped(1))),
+		tutorial, placed,
 		`{"metadata":{},"spec":{"template":{"spec":{}}}}`,
 		`{"metadata":{"annotations":null},"spec":{"selector":{"matchLabels":{"a/b":"c"}},"template":{"metadata":{"labels":{"a/b":"c"}},"spec":{"nodeSelector":null,"affinity":null}}}}`,
 		`{"metadata":{"annotations":{}},"spec":{"selector":{"matchExpressions":[{"key":"a","operator":"In","values":["b"]}]},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{},{"matchFields":[]}]}}}}}}}`,
@@ -64,21 +70,21 @@ func FuzzMutate(f *testing.F) {
 	} {
 		f.Add(object)
 	}
-	facts := newFacts(f, ownLabel)
-	mutator, validator := NewMutator(facts, logr.Discard()), NewValidator(facts, logr.Discard())
+	snapshot := ownLabels(f)
+	mutating, validating := Evaluator{Answer: Mutation}, Evaluator{Answer: Validation}
 	f.Fuzz(func(t *testing.T, object string) {
 		if !json.Valid([]byte(object)) {
 			return
 		}
-		first := answered(t, mutator, createReview(object))
+		first := mutating.answered(t, snapshot, createReview(object))
 		if first == nil || !first.Allowed {
 			return
 		}
 		after := applied(t, object, first)
-		if second := answered(t, mutator, createReview(after)); second == nil || !second.Allowed || len(second.Patch) > 0 {
+		if second := mutating.answered(t, snapshot, createReview(after)); second == nil || !second.Allowed || len(second.Patch) > 0 {
 			t.Errorf("after the patch %s of %s there is more to do: %+v", first.Patch, object, second)
 		}
-		if final := answered(t, validator, createReview(after)); final == nil || !final.Allowed {
+		if final := validating.answered(t, snapshot, createReview(after)); final == nil || !final.Allowed {
 			t.Errorf("after the patch %s of %s it is denied: %+v", first.Patch, object, final)
 		}
 		if diff := cmp.Diff(without(t, object), without(t, after)); diff != "" {
@@ -115,8 +121,12 @@ func remove(object map[string]any, path ...string) {
 }
 
 func TestFieldsThatAreNewToBerthSurvive(t *testing.T) {
-	object := replaceOnce(t, tutorial, `"containers":[{`, `"fromTheFuture":{"a":[1.50,9007199254740993]},"containers":[{"newer":null,`)
-	after := applied(t, object, answered(t, NewMutator(newFacts(t, ownLabel), logr.Discard()), createReview(object)))
+	object := strings.Replace(tutorial, `"containers":[{`, `"fromTheFuture":{"a":[1.50,9007199254740993]},"containers":[{"newer":null,`, 1)
+	answer := Evaluator{Answer: Mutation}.answered(t, ownLabels(t), createReview(object))
+	if len(answer.Patch) == 0 {
+		t.Fatalf("no patch: %+v", answer)
+	}
+	after := applied(t, object, answer)
 	if diff := cmp.Diff(without(t, object), without(t, after)); diff != "" {
 		t.Errorf("(-before +after):\n%s", diff)
 	}

@@ -1,4 +1,4 @@
-package webhook
+package admission
 
 // skip consumes a value of any kind, checking all of it. Most of a review goes this way, so it is one loop on local
 // variables.
