@@ -25,25 +25,60 @@ type Budget interface {
 // decoded whole whatever else comes in.
 const smallRequest = 64 << 10
 
-// applicable returns the policies whose matchConditions are met. Only here are the objects decoded whole.
-func (e *Evaluator) applicable(ctx context.Context, r *Review, s scope) (placement.Policies, error) {
-	if size := int64(len(r.values[partRequest])); size > smallRequest {
-		if limit := e.Memory.Size(); size > limit {
-			return placement.Policies{}, &TooLargeError{What: "a request that matchConditions look at", Limit: limit}
-		}
-		if !e.Memory.Take(size) {
-			return placement.Policies{}, ErrOverloaded
-		}
-		defer e.Memory.Give(size)
+// requestConditions answers matchConditions about a review. Only here are the objects decoded whole, and only where a policy
+// asks.
+type requestConditions struct {
+	evaluator *Evaluator
+	ctx       context.Context //nolint:containedctx // it lives as long as the one request
+	review    *Review
+	namespace placement.Namespace
+
+	decoded bool
+	vars    conditions.Variables
+	taken   int64
+	// err is why there is no answer to the request at all.
+	err error
+}
+
+func (e *Evaluator) conditions(ctx context.Context, r *Review, s scope) *requestConditions {
+	return &requestConditions{evaluator: e, ctx: ctx, review: r, namespace: s.namespace}
+}
+
+func (c *requestConditions) met(program *conditions.Program) (bool, error) {
+	if !c.decoded {
+		c.decoded = true
+		c.err = c.decode()
 	}
-	vars, err := r.variables()
+	if c.err != nil {
+		return false, c.err
+	}
+	return program.Matches(c.ctx, c.vars)
+}
+
+func (c *requestConditions) decode() error {
+	if size := int64(len(c.review.values[partRequest])); size > smallRequest {
+		if limit := c.evaluator.Memory.Size(); size > limit {
+			return &TooLargeError{What: "a request that matchConditions look at", Limit: limit}
+		}
+		if !c.evaluator.Memory.Take(size) {
+			return ErrOverloaded
+		}
+		c.taken = size
+	}
+	vars, err := c.review.variables()
 	if err != nil {
-		return placement.Policies{}, err
+		return err
 	}
-	vars.Namespace = cluster.NamespaceObject(s.namespace)
-	return s.policies.Where(func(policy string) (bool, error) {
-		return s.snapshot.Conditions(policy).Matches(ctx, vars)
-	}), nil
+	c.vars = vars
+	c.vars.Namespace = cluster.NamespaceObject(c.namespace)
+	return nil
+}
+
+// release gives the memory back.
+func (c *requestConditions) release() {
+	if c.taken > 0 {
+		c.evaluator.Memory.Give(c.taken)
+	}
 }
 
 // variables is what matchConditions see of the request.

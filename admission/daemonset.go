@@ -3,15 +3,16 @@ package admission
 import (
 	"bytes"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/json"
+
+	"berth.dev/berth/placement"
 )
 
-// lastApplied is the annotation in which kubectl keeps a copy of the whole object. Its value is not decoded: no policy can
-// mean anything by it. Its key counts, as it tells a patch that the map is there.
+// lastApplied is the annotation in which kubectl apply keeps the manifest. Its value is not decoded with the others: no policy
+// can mean anything by it. Its key counts, as it tells a patch that the map is there.
 const lastApplied = corev1.LastAppliedConfigAnnotation
 
 // What is a few bytes in a body is a hundred times as much in memory, and more where berth has to complain about each, and
@@ -23,46 +24,46 @@ const (
 	maxListed = 10_000
 )
 
-// daemonSet decodes the DaemonSet that is the part root, as far as placement reads it. A type that the API server could
-// not have decoded is an error, and so is the lack of an object that a patch would stand in.
+// object decodes the DaemonSet that is the part root, as far as placement reads it. A type that the API server could not have
+// decoded is an error, and so is the lack of an object that a patch would stand in.
 //
 // Most parts of an old object are those of the new one, byte for byte. Given the new one as twin, they are shared.
-func (r *Review) daemonSet(root part, twin *appsv1.DaemonSet) (*appsv1.DaemonSet, *field.Error) {
+func (r *Review) object(root part, twin *placement.Object) (*placement.Object, *field.Error) {
 	d := partDecoder{review: r, root: root, hasTwin: twin != nil}
 	if twin == nil {
-		twin = &appsv1.DaemonSet{}
+		twin = &placement.Object{}
 	}
-	// An appsv1.DaemonSet is large, and most of it stays empty: it lives as long as the review, like the body.
-	ds := &r.daemonSets[min(root-partObject, 1)]
+	object := &r.objects[d.side()]
 	d.mustObjects(partMetadata, partSpec, partTemplate, partPodSpec)
-	d.mustHaveAtMost(maxEntries, partObjectLabels, partSelector, partTemplateLabels, partNodeSelector)
-	d.mustHaveAtMost(maxListed, partTolerations, partRequiredAffinity)
+	d.mustHaveAtMost(maxEntries, partObjectLabels, partSelector)
 	if d.err != nil {
 		return nil, d.err
 	}
-	ds.Name = d.text(partObjectName)
-	ds.Namespace = d.text(partObjectNamespace)
-	ds.Labels = d.stringMap(partObjectLabels, twin.Labels)
-	ds.Annotations = d.stringMap(partAnnotations, twin.Annotations)
-	d.typed(partDeletionTimestamp, &ds.DeletionTimestamp)
+	object.Name = d.text(partObjectName)
+	object.Namespace = d.text(partObjectNamespace)
+	object.Labels = d.stringMap(partObjectLabels, twin.Labels)
+	if d.shares(partAnnotations) {
+		r.lastApplied[d.side()] = r.lastApplied[0]
+	}
+	object.Annotations = d.stringMap(partAnnotations, twin.Annotations)
+	var deleted *metav1.Time
+	d.typed(partDeletionTimestamp, &deleted)
+	object.Deleting = deleted != nil
 	if d.shares(partSelector) {
-		ds.Spec.Selector = twin.Spec.Selector
-	} else if d.object(partSelector) {
-		ds.Spec.Selector = &metav1.LabelSelector{MatchLabels: d.stringMap(partMatchLabels, nil)}
+		object.Selector = twin.Selector
+	} else if d.isObject(partSelector) {
+		object.Selector = &metav1.LabelSelector{MatchLabels: d.stringMap(partMatchLabels, nil)}
 		if requirements, plain := r.scanner.labelRequirements(d.value(partMatchExpressions)); plain {
-			ds.Spec.Selector.MatchExpressions = requirements
+			object.Selector.MatchExpressions = requirements
 		} else {
-			d.typed(partMatchExpressions, &ds.Spec.Selector.MatchExpressions)
+			d.typed(partMatchExpressions, &object.Selector.MatchExpressions)
 		}
 	}
-	if d.object(partTemplateMetadata) {
-		ds.Spec.Template.Labels = d.stringMap(partTemplateLabels, twin.Spec.Template.Labels)
-	}
-	d.podSpec(&ds.Spec.Template.Spec, &twin.Spec.Template.Spec)
+	d.template(&object.Template, &twin.Template)
 	if d.err != nil {
 		return nil, d.err
 	}
-	return ds, nil
+	return object, nil
 }
 
 // partDecoder decodes the parts below root. It keeps the first error.
@@ -78,19 +79,31 @@ func (d *partDecoder) shares(p part) bool {
 	return d.hasTwin && bytes.Equal(d.review.values[partObject+p], d.review.values[d.root+p])
 }
 
-func (d *partDecoder) podSpec(pod, twin *corev1.PodSpec) {
-	pod.NodeName = d.text(partNodeName)
-	pod.NodeSelector = d.stringMap(partNodeSelector, twin.NodeSelector)
-	pod.HostNetwork = d.boolean(partHostNetwork)
+// side is 0 for the new object and 1 for the old one.
+func (d *partDecoder) side() int { return min(int(d.root-partObject), 1) }
+
+// template decodes exactly what placement.Template has.
+func (d *partDecoder) template(t, twin *placement.Template) {
+	d.mustHaveAtMost(maxEntries, partTemplateLabels, partNodeSelector)
+	d.mustHaveAtMost(maxListed, partTolerations, partRequiredAffinity)
+	if d.err != nil {
+		return
+	}
+	if d.isObject(partTemplateMetadata) {
+		t.Labels = d.stringMap(partTemplateLabels, twin.Labels)
+	}
+	t.NodeName = d.text(partNodeName)
+	t.NodeSelector = d.stringMap(partNodeSelector, twin.NodeSelector)
+	t.HostNetwork = d.boolean(partHostNetwork)
 	if d.shares(partTolerations) {
-		pod.Tolerations = twin.Tolerations
+		t.Tolerations = twin.Tolerations
 	} else if !d.review.isAbsent(d.root + partTolerations) {
-		d.tolerations(&pod.Tolerations)
+		d.tolerations(&t.Tolerations)
 	}
 	if d.shares(partAffinity) {
-		pod.Affinity = twin.Affinity
-	} else if d.object(partAffinity) {
-		pod.Affinity = &corev1.Affinity{NodeAffinity: d.nodeAffinity()}
+		t.Affinity = twin.Affinity
+	} else {
+		t.Affinity = d.affinity()
 	}
 }
 
@@ -103,20 +116,35 @@ func (d *partDecoder) tolerations(into *[]corev1.Toleration) {
 	*into = tolerations
 }
 
-// nodeAffinity decodes what is required; what is only preferred does not limit where a DaemonSet runs.
-func (d *partDecoder) nodeAffinity() *corev1.NodeAffinity {
-	if !d.object(partNodeAffinity) {
-		return nil
+// affinity decodes what is required; what is only preferred does not limit where a DaemonSet runs.
+func (d *partDecoder) affinity() (a placement.Affinity) {
+	if !d.isObject(partAffinity) {
+		return a
 	}
-	if !d.object(partRequiredAffinity) {
-		return &corev1.NodeAffinity{}
+	a.Depth = placement.WithAffinity
+	a.SharedAffinity = d.hasBeside(partAffinity, partNodeAffinity)
+	if !d.isObject(partNodeAffinity) {
+		return a
 	}
+	a.Depth = placement.WithNodeAffinity
+	a.SharedNodeAffinity = d.hasBeside(partNodeAffinity, partRequiredAffinity)
+	if !d.isObject(partRequiredAffinity) {
+		return a
+	}
+	a.Depth = placement.WithRequired
 	terms, plain := d.review.scanner.nodeSelectorTerms(d.value(partNodeSelectorTerms))
 	if !plain {
 		terms = nil
 		d.typed(partNodeSelectorTerms, &terms)
 	}
-	return &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: terms}}
+	a.Terms = terms
+	return a
+}
+
+// hasBeside tells whether an object has other members than one.
+func (d *partDecoder) hasBeside(object, member part) bool {
+	rest := d.review.appendWithout(nil, d.root+object, d.root+member)
+	return len(bytes.TrimSpace(rest)) > len("{}")
 }
 
 func (d *partDecoder) value(p part) []byte { return d.review.values[d.root+p] }
@@ -142,8 +170,8 @@ func (d *partDecoder) mustHaveAtMost(entries int, parts ...part) {
 	}
 }
 
-// object tells whether there is an object to look into.
-func (d *partDecoder) object(p part) bool {
+// isObject tells whether there is an object to look into.
+func (d *partDecoder) isObject(p part) bool {
 	if d.review.isAbsent(d.root + p) {
 		return false
 	}
@@ -174,7 +202,7 @@ func (d *partDecoder) stringMap(p part, twin map[string]string) map[string]strin
 	if d.shares(p) {
 		return twin
 	}
-	if !d.object(p) {
+	if !d.isObject(p) {
 		return nil
 	}
 	decoded := d.review.maps.give()
@@ -204,7 +232,10 @@ func (d *partDecoder) entry(p part, key string, raw []byte) string {
 	switch {
 	case raw[0] != '"' && raw[0] != 'n':
 		d.fail(field.TypeInvalid(paths[d.root+p].Key(key), field.OmitValueType{}, "must be a string"))
-	case raw[0] == '"' && key != lastApplied:
+	case raw[0] == 'n':
+	case p == partAnnotations && key == lastApplied:
+		d.review.lastApplied[d.side()] = raw
+	default:
 		return unquote(raw[1 : len(raw)-1])
 	}
 	return ""

@@ -6,21 +6,31 @@ import (
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
-	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"berth.dev/berth/placement"
 )
 
 // Review is an AdmissionReview, found in its bytes but decoded only where somebody asks. It is memory to be used again for
 // the next one. Its values are slices of the body, which must outlive them, and what is decoded of the objects lives until
 // Forget. The zero value is ready for Locate.
 type Review struct {
-	values    [partCount][]byte
+	values [partCount][]byte
+	// members are where the parts are in the body, from the quote of the key to the end of the value.
+	members   [partCount]span
 	duplicate *field.Error
 	scanner   scanner
-	// daemonSets are the new object and the old one, where they are decoded, and maps is what is in them.
-	daemonSets [2]appsv1.DaemonSet
-	maps       mapPool
+	// objects are the new one and the old one, where they are decoded, and maps is what is in them.
+	objects [2]placement.Object
+	maps    mapPool
+	// lastApplied is the value of kubectl's annotation of each, as it stands in the body.
+	lastApplied [2][]byte
+	// rests are what placement does not decide on of each one's template, where the templates differ.
+	rests [2][]byte
 }
+
+// span is a part of the body.
+type span struct{ from, to int }
 
 // Locate walks the body once and notes where every part is. What it returns is about the bytes; what the parts are is
 // for the methods below. After an error, the parts before its place are still known.
@@ -46,7 +56,13 @@ func (r *Review) Forget() {
 	r.values = [partCount][]byte{}
 	r.duplicate = nil
 	r.scanner.reset(nil)
-	r.daemonSets = [2]appsv1.DaemonSet{}
+	r.objects = [2]placement.Object{}
+	r.lastApplied = [2][]byte{}
+	for i := range r.rests {
+		if r.rests[i] = r.rests[i][:0]; cap(r.rests[i]) > smallRequest {
+			r.rests[i] = nil
+		}
+	}
 	r.maps.takeBack()
 }
 
@@ -72,6 +88,7 @@ func (r *Review) walk(members []member) {
 			s.skip()
 			continue
 		}
+		from := s.keyAt
 		s.next()
 		start := s.pos
 		if m.members != nil && at(s.data, start) == '{' {
@@ -83,6 +100,7 @@ func (r *Review) walk(members []member) {
 		case s.err != nil:
 		case r.values[m.part] == nil:
 			r.values[m.part] = s.data[start:s.pos]
+			r.members[m.part] = span{from, s.pos}
 		case r.duplicate == nil:
 			r.duplicate = field.Invalid(paths[m.part], field.OmitValueType{}, "the key is there twice")
 		}

@@ -9,10 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/json"
+
+	"berth.dev/berth/placement"
 )
 
 // decodeObject decodes a DaemonSet by way of a review of its creation.
-func decodeObject(object string) (*appsv1.DaemonSet, error) {
+func decodeObject(object string) (*placement.Object, error) {
 	var r Review
 	if err := r.Locate([]byte(createReview(object))); err != nil {
 		return nil, err
@@ -20,11 +22,11 @@ func decodeObject(object string) (*appsv1.DaemonSet, error) {
 	if _, err := r.Request(); err != nil {
 		return nil, err
 	}
-	ds, err := r.daemonSet(partObject, nil)
+	decoded, err := r.object(partObject, nil)
 	if err != nil {
 		return nil, err
 	}
-	return ds, nil
+	return decoded, nil
 }
 
 func TestADaemonSetDecodesToWhatTheTypedDecoderReadsOfIt(t *testing.T) {
@@ -63,7 +65,7 @@ func TestADaemonSetDecodesToWhatTheTypedDecoderReadsOfIt(t *testing.T) {
 			if err := json.UnmarshalCaseSensitivePreserveInts([]byte(object), &typed); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(narrow(&typed), got); diff != "" {
+			if diff := cmp.Diff(typedObject(&typed, got), got); diff != "" {
 				t.Errorf("typed decode (-) and ours (+):\n%s", diff)
 			}
 		})
@@ -149,15 +151,15 @@ func FuzzDecode(f *testing.F) {
 		if _, err := r.Request(); err != nil {
 			return
 		}
-		var twin *appsv1.DaemonSet
+		var twin *placement.Object
 		for _, root := range []part{partObject, partOldObject} {
-			got, err := r.daemonSet(root, twin)
+			got, err := r.object(root, twin)
 			twin = got
 			var typed appsv1.DaemonSet
 			if json.UnmarshalCaseSensitivePreserveInts(r.values[root], &typed) != nil || err != nil {
 				continue
 			}
-			if diff := cmp.Diff(narrow(&typed), got); diff != "" {
+			if diff := cmp.Diff(typedObject(&typed, got), got); diff != "" {
 				t.Errorf("typed decode (-) and ours (+):\n%s", diff)
 			}
 		}

@@ -3,6 +3,7 @@ package admission
 import (
 	"bytes"
 	"context"
+	"sync"
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -43,21 +44,22 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 	if err != nil {
 		return Answer{}, err
 	}
-	policies := scope.policies
-	if policies.Len() == 0 && !review.injectedBefore() {
+	if scope.policies.Len() == 0 && !review.hasReceipt() {
 		return Answer{Result: AllowedNoPolicy}, nil
 	}
-	input, invalid := review.input(asked.Operation)
+	if asked.Operation == admissionv1.Update && !scope.policies.ActsWithoutChange() && !scope.policies.Conditional() && review.sameForPlacement() {
+		return Answer{Result: AllowedCompliant}, nil
+	}
+	question, invalid := review.question(asked.Operation)
 	if invalid != nil {
 		return Answer{}, invalid
 	}
-	if policies.Conditional() {
-		if policies, err = e.applicable(ctx, review, scope); err != nil {
-			return Answer{}, err
-		}
+	met := e.conditions(ctx, review, scope)
+	defer met.release()
+	decision := snapshot.Evaluate(&cluster.Question{Question: question, Policies: scope.policies, Met: met.met})
+	if met.err != nil {
+		return Answer{}, met.err
 	}
-	input.Nodes = snapshot.Nodes()
-	decision := policies.Decide(input)
 	a := e.Answer(&decision)
 	a.Policies = decision.Policies
 	a.Warnings = decision.Warnings
@@ -67,15 +69,14 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 
 // scope is a request's namespace and the policies for it.
 type scope struct {
-	snapshot  *cluster.Snapshot
 	namespace placement.Namespace
-	policies  placement.Policies
+	policies  placement.InNamespace
 }
 
 func (e *Evaluator) scope(ctx context.Context, name string, snapshot *cluster.Snapshot) (scope, error) {
 	if namespace, known := snapshot.Namespace(name); known {
 		policies, _ := snapshot.PoliciesFor(name)
-		return scope{snapshot, namespace, policies}, nil
+		return scope{namespace, policies}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, namespaceTimeout)
 	defer cancel()
@@ -83,23 +84,45 @@ func (e *Evaluator) scope(ctx context.Context, name string, snapshot *cluster.Sn
 	if err != nil {
 		return scope{}, &NamespaceError{Name: name, Err: err}
 	}
-	return scope{snapshot, live, snapshot.Policies().For(live)}, nil
+	return scope{live, snapshot.Policies().InNamespace(live)}, nil
 }
 
-// injectedBefore tells whether the object has a record of what berth wrote into it.
-func (r *Review) injectedBefore() bool {
-	return bytes.Contains(r.values[partObject+partAnnotations], []byte(placement.InjectedAnnotation))
+// hasReceipt tells whether the object, or the stored one, has a receipt of what berth wrote into it.
+func (r *Review) hasReceipt() bool {
+	receipt := []byte(placement.InjectedAnnotation)
+	return bytes.Contains(r.values[partObject+partAnnotations], receipt) || bytes.Contains(r.values[partOldObject+partAnnotations], receipt)
 }
 
-// input decodes what placement is asked about.
-func (r *Review) input(operation admissionv1.Operation) (placement.Input, *field.Error) {
-	var input placement.Input
-	var err *field.Error
-	if input.DaemonSet, err = r.daemonSet(partObject, nil); err != nil || operation != admissionv1.Update {
-		return input, err
+// sameForPlacement tells whether an update leaves all that a decision can depend on as it is stored.
+func (r *Review) sameForPlacement() bool {
+	for _, p := range []part{partTemplate, partObjectLabels, partAnnotations, partSelector} {
+		if !bytes.Equal(r.values[partObject+p], r.values[partOldObject+p]) {
+			return false
+		}
 	}
-	input.Old, err = r.daemonSet(partOldObject, input.DaemonSet)
-	// The API server writes both with one encoder, which sorts maps: templates that are equal are equal bytes.
-	input.TemplateChanged = !bytes.Equal(r.values[partObject+partTemplate], r.values[partOldObject+partTemplate])
-	return input, err
+	return true
+}
+
+// question decodes what placement is asked about.
+func (r *Review) question(operation admissionv1.Operation) (placement.Question, *field.Error) {
+	var q placement.Question
+	var err *field.Error
+	if q.New, err = r.object(partObject, nil); err != nil {
+		return q, err
+	}
+	if operation == admissionv1.Update {
+		if q.Old, err = r.object(partOldObject, q.New); err != nil {
+			return q, err
+		}
+		q.RestChanged, q.RestDigests = r.restChanged(), r.restDigests
+	}
+	if !r.hasReceipt() {
+		return q, nil
+	}
+	if updated := r.lastApplied[0]; updated != nil && !bytes.Equal(updated, r.lastApplied[1]) {
+		q.Stated = sync.OnceValue(func() *placement.Template { return stated(updated) })
+	}
+	applied := sync.OnceValue(r.applied)
+	q.Applied = func(unit placement.Unit) bool { return applied()[unit] }
+	return q, nil
 }

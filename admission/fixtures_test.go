@@ -21,7 +21,7 @@ const tutorial = `{"kind":"DaemonSet","apiVersion":"apps/v1","metadata":{"name":
 	`"spec":{"containers":[{"name":"example-container","image":"example-image:latest"}]}}}}`
 
 // placed is a DaemonSet as berth leaves it.
-const placed = `{"metadata":{"name":"placed","annotations":{"berth.dev/injected":"{\"nodeSelector\":{\"app\":\"example\"}}"}},` +
+const placed = `{"metadata":{"name":"placed","annotations":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"app\":\"example\"}}}}"}},` +
 	`"spec":{"selector":{"matchLabels":{"app":"example"}},"template":{"metadata":{"labels":{"app":"example"}},` +
 	`"spec":{"nodeSelector":{"app":"example"}}}}}`
 
@@ -69,34 +69,16 @@ func (b fixedBudget) Size() int64           { return b.size }
 func (b fixedBudget) Take(bytes int64) bool { return bytes <= b.left }
 func (b fixedBudget) Give(int64)            {}
 
-// narrow is what is left of a DaemonSet when only what placement reads is kept.
-func narrow(ds *appsv1.DaemonSet) *appsv1.DaemonSet {
-	kept := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{
-		Name: ds.Name, Namespace: ds.Namespace, Labels: ds.Labels, DeletionTimestamp: ds.DeletionTimestamp,
-	}}
-	if ds.Annotations != nil {
-		kept.Annotations = map[string]string{}
+// typedObject is what placement reads of a DaemonSet, by the typed decoder. That one does not know of members that are new to
+// it: of those beside required node affinity ours may know more.
+func typedObject(ds *appsv1.DaemonSet, ours *placement.Object) *placement.Object {
+	object := placement.ObjectOf(ds)
+	if _, ok := object.Annotations[lastApplied]; ok {
+		object.Annotations[lastApplied] = ""
 	}
-	for key, value := range ds.Annotations {
-		if key == lastApplied {
-			value = ""
-		}
-		kept.Annotations[key] = value
+	if affinity := &object.Template.Affinity; ours != nil {
+		affinity.SharedAffinity = affinity.SharedAffinity || ours.Template.Affinity.SharedAffinity
+		affinity.SharedNodeAffinity = affinity.SharedNodeAffinity || ours.Template.Affinity.SharedNodeAffinity
 	}
-	kept.Spec.Selector = ds.Spec.Selector
-	kept.Spec.Template.Labels = ds.Spec.Template.Labels
-	pod := &ds.Spec.Template.Spec
-	kept.Spec.Template.Spec.NodeName = pod.NodeName
-	kept.Spec.Template.Spec.NodeSelector = pod.NodeSelector
-	kept.Spec.Template.Spec.Tolerations = pod.Tolerations
-	kept.Spec.Template.Spec.HostNetwork = pod.HostNetwork
-	if pod.Affinity != nil {
-		kept.Spec.Template.Spec.Affinity = pod.Affinity.DeepCopy()
-		kept.Spec.Template.Spec.Affinity.PodAffinity = nil
-		kept.Spec.Template.Spec.Affinity.PodAntiAffinity = nil
-		if node := kept.Spec.Template.Spec.Affinity.NodeAffinity; node != nil {
-			node.PreferredDuringSchedulingIgnoredDuringExecution = nil
-		}
-	}
-	return kept
+	return object
 }

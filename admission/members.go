@@ -21,6 +21,8 @@ const (
 	partNamespace
 	partUserInfo
 	partUsername
+	partOptions
+	partFieldManager
 	partObject
 	partOldObject = partObject + daemonSetPartCount
 	partCount     = partOldObject + daemonSetPartCount
@@ -35,6 +37,7 @@ const (
 	partObjectLabels
 	partAnnotations
 	partDeletionTimestamp
+	partManagedFields
 	partSpec
 	partSelector
 	partMatchLabels
@@ -77,6 +80,7 @@ var reviewMembers = []member{
 		{"name", partName, nil},
 		{"namespace", partNamespace, nil},
 		{"userInfo", partUserInfo, []member{{"username", partUsername, nil}}},
+		{"options", partOptions, []member{{"fieldManager", partFieldManager, nil}}},
 		{"object", partObject, daemonSetMembers(partObject)},
 		{"oldObject", partOldObject, daemonSetMembers(partOldObject)},
 	}},
@@ -91,6 +95,7 @@ func daemonSetMembers(root part) []member {
 			{"labels", root + partObjectLabels, nil},
 			{"annotations", root + partAnnotations, nil},
 			{"deletionTimestamp", root + partDeletionTimestamp, nil},
+			{"managedFields", root + partManagedFields, nil},
 		}},
 		{"spec", root + partSpec, []member{
 			{"selector", root + partSelector, []member{

@@ -13,6 +13,8 @@ type scanner struct {
 	pos   int
 	depth int
 	err   *syntaxError
+	// keyAt is where the last key starts that keys has yielded, quote included.
+	keyAt int
 	// objects is where skip puts down the kinds of 64 levels at a time.
 	objects [maxDepth/64 + 1]uint64
 }
@@ -142,7 +144,7 @@ func (s *scanner) key() []byte {
 		s.fail(colon, badKey)
 		return nil
 	}
-	s.pos = colon + 1
+	s.pos, s.keyAt = colon+1, start
 	return s.data[start+1 : end-1]
 }
 

@@ -23,10 +23,10 @@ type answers struct {
 	of        map[*conditions.Program]bool
 }
 
-// ask returns the policies whose matchConditions are met, and keeps the answers
-// in the entry. A condition that fails, as one may that asks for the user, is not
-// met: whether the policy applies is known only when somebody writes.
-func (s *state) ask(ctx context.Context, policies placement.Policies, found, last *entry) placement.Policies {
+// ask answers matchConditions, and keeps the answers in the entry. A condition
+// that fails, as one may that asks for the user, is not met: whether the policy
+// applies is known only when somebody writes.
+func (s *state) ask(ctx context.Context, found, last *entry) func(*conditions.Program) (bool, error) {
 	ds := found.daemonSet
 	namespace, _ := s.snapshot.Namespace(ds.Namespace)
 	found.answers = answers{namespace: namespace, of: map[*conditions.Program]bool{}}
@@ -35,8 +35,7 @@ func (s *state) ask(ctx context.Context, policies placement.Policies, found, las
 		known = last.answers.of
 	}
 	var object map[string]any
-	return policies.Where(func(policy string) (bool, error) {
-		program := s.snapshot.Conditions(policy)
+	return func(program *conditions.Program) (bool, error) {
 		met, answered := known[program]
 		if !answered {
 			if object == nil && !found.unread {
@@ -52,7 +51,7 @@ func (s *state) ask(ctx context.Context, policies placement.Policies, found, las
 		}
 		found.answers.of[program] = met
 		return met, nil
-	})
+	}
 }
 
 func (a *answers) isOf(namespace placement.Namespace) bool {

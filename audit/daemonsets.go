@@ -8,10 +8,11 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"berth.dev/berth/placement"
 )
 
 // CacheDaemonSets makes a cache keep of DaemonSets what the audit reads.
@@ -24,35 +25,17 @@ func strip(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
-	pod := &full.Spec.Template.Spec
-	annotations := maps.Clone(full.Annotations)
+	read := placement.ObjectOf(full)
+	read.Annotations = maps.Clone(full.Annotations)
 	// The whole object once more: no policy can mean it.
-	delete(annotations, corev1.LastAppliedConfigAnnotation)
-	stripped := &appsv1.DaemonSet{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: full.Namespace, Name: full.Name, UID: full.UID,
-			ResourceVersion: full.ResourceVersion, Generation: full.Generation,
-			Labels: full.Labels, Annotations: annotations, DeletionTimestamp: full.DeletionTimestamp,
-		},
-		Spec: appsv1.DaemonSetSpec{
-			Selector: full.Spec.Selector,
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: full.Spec.Template.Labels},
-				Spec: corev1.PodSpec{
-					NodeName: pod.NodeName, HostNetwork: pod.HostNetwork, NodeSelector: pod.NodeSelector,
-					Tolerations: pod.Tolerations, PriorityClassName: pod.PriorityClassName,
-				},
-			},
-		},
-		Status: appsv1.DaemonSetStatus{
-			CurrentNumberScheduled: full.Status.CurrentNumberScheduled,
-			NumberReady:            full.Status.NumberReady,
-		},
-	}
-	if pod.Affinity != nil && pod.Affinity.NodeAffinity != nil {
-		stripped.Spec.Template.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: pod.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution,
-		}}
+	delete(read.Annotations, corev1.LastAppliedConfigAnnotation)
+	stripped := read.DaemonSet()
+	stripped.UID, stripped.ResourceVersion, stripped.Generation = full.UID, full.ResourceVersion, full.Generation
+	stripped.DeletionTimestamp = full.DeletionTimestamp
+	stripped.Spec.Template.Spec.PriorityClassName = full.Spec.Template.Spec.PriorityClassName
+	stripped.Status = appsv1.DaemonSetStatus{
+		CurrentNumberScheduled: full.Status.CurrentNumberScheduled,
+		NumberReady:            full.Status.NumberReady,
 	}
 	return stripped, nil
 }

@@ -30,31 +30,32 @@ type problem struct {
 	note string
 }
 
-// newProblem takes what the Event says from the findings; nil is nothing. It
+// newProblem takes what the Event says from the verdicts; nil is nothing. It
 // passes over policies in mode Audit, whose admin wants to look before anybody
 // is troubled, and over those that leave alone what exists (CreateOnly).
-func newProblem(ds *appsv1.DaemonSet, findings []placement.Finding) *problem {
+func newProblem(ds *appsv1.DaemonSet, verdicts []placement.Verdict) *problem {
 	var found *problem
 	more := 0
-	for _, f := range findings {
-		if f.Mode == v1alpha1.ModeAudit {
+	for i := range verdicts {
+		v := &verdicts[i]
+		if v.Mode == v1alpha1.ModeAudit {
 			continue
 		}
 		var notes []string
-		for _, v := range f.Violations {
-			notes = append(notes, v.Error())
-		}
-		if f.Patched {
-			for _, w := range f.Wanted {
+		if v.Changes() {
+			for _, w := range v.Wanted() {
 				notes = append(notes, fmt.Sprintf("%s: %s: berth adds it when the pod template changes next; to have it now: kubectl rollout restart daemonset -n %s %s",
 					w.Field, w.Detail, ds.Namespace, ds.Name))
 			}
+		}
+		for _, violation := range v.Violations {
+			notes = append(notes, violation.Error())
 		}
 		switch {
 		case len(notes) == 0:
 			continue
 		case found == nil:
-			found = &problem{daemonSet: ds, policy: f.Policy, note: notes[0]}
+			found = &problem{daemonSet: ds, policy: v.Policy, note: notes[0]}
 			notes = notes[1:]
 		}
 		more += len(notes)

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"berth.dev/berth/api/v1alpha1"
@@ -83,7 +82,7 @@ func (s *state) report() *report {
 			next.daemonSets = append(next.daemonSets, newDaemonSetReport(found.daemonSet, found.place.survey))
 		}
 	}
-	total := s.places.at(&corev1.PodSpec{}).survey.Total
+	total := s.places.at(&placement.Template{}).survey.Total
 	for name, t := range tallies {
 		next.policies[name] = policyReport{
 			daemonSets: t.daemonSets,

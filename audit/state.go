@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -66,14 +65,17 @@ type places struct {
 // of which no node changes, too.
 const maxPlaces = 4096
 
-// Survey implements placement.Nodes for the audit, which has no earlier template.
-func (p *places) Survey(_, pod *corev1.PodSpec) placement.Survey { return p.at(pod).survey }
-
-func (p *places) at(pod *corev1.PodSpec) *place {
-	read := corev1.PodSpec{
-		NodeName: pod.NodeName, HostNetwork: pod.HostNetwork, NodeSelector: pod.NodeSelector,
-		Affinity: pod.Affinity, Tolerations: pod.Tolerations,
+// Survey implements placement.Nodes. Most templates stay as they are.
+func (p *places) Survey(before, after *placement.Template) placement.Survey {
+	if before != nil && !before.Equal(after) {
+		return p.snapshot.Nodes().Survey(before, after)
 	}
+	return p.at(after).survey
+}
+
+func (p *places) at(template *placement.Template) *place {
+	read := *template
+	read.Labels = nil                // They choose no node.
 	encoded, _ := json.Marshal(read) // Strings, numbers and booleans: cannot fail.
 	key := string(encoded)
 	if known := p.known[key]; known != nil {
@@ -82,7 +84,7 @@ func (p *places) at(pod *corev1.PodSpec) *place {
 	if len(p.known) >= maxPlaces {
 		clear(p.known)
 	}
-	found := &place{survey: p.snapshot.Nodes().Survey(nil, pod), nodes: p.snapshot.Places(pod)}
+	found := &place{survey: p.snapshot.Nodes().Survey(nil, template), nodes: p.snapshot.Places(template)}
 	p.known[key] = found
 	return found
 }
@@ -153,19 +155,21 @@ func (s *state) review(ctx context.Context, ds *appsv1.DaemonSet, last *entry) *
 	if !known || policies.Len() == 0 || s.excluded.has(ds) {
 		return found
 	}
-	if policies.Conditional() {
-		policies = s.ask(ctx, policies, found, last)
-	}
-	review := policies.Review(placement.Input{DaemonSet: ds, Nodes: &s.places})
-	if len(review.Findings) == 0 {
+	object := placement.ObjectOf(ds)
+	q := &cluster.Question{Question: *placement.NextTemplateChange(object, &s.places), Policies: policies, Met: s.ask(ctx, found, last)}
+	selected := s.snapshot.Select(q)
+	verdicts := selected.Verdicts(&q.Question)
+	verdicts = slices.DeleteFunc(verdicts, func(v placement.Verdict) bool { return v.Waits == placement.ReasonCondition })
+	if len(verdicts) == 0 {
 		return found
 	}
-	found.place = s.places.at(&ds.Spec.Template.Spec)
-	found.conflicts = review.Conflicts
-	found.marks = make([]mark, len(review.Findings))
-	for i, f := range review.Findings {
-		found.marks[i] = mark{policy: f.Policy, complies: f.Complies(), patched: f.Patched}
+	found.place = s.places.at(&object.Template)
+	found.conflicts = selected.Conflicts(object)
+	found.marks = make([]mark, len(verdicts))
+	for i := range verdicts {
+		v := &verdicts[i]
+		found.marks[i] = mark{policy: v.Policy, complies: v.Complies(), patched: v.Changes()}
 	}
-	found.problem = newProblem(ds, review.Findings)
+	found.problem = newProblem(ds, verdicts)
 	return found
 }

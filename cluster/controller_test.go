@@ -66,7 +66,7 @@ func TestPredictedNodesAreThoseThatTheDaemonSetControllerMakesPodsFor(t *testing
 			t.Fatalf("the nodes have changed meanwhile (-before +after):\n%s", diff)
 		}
 		for _, ds := range daemonSets {
-			predicted := predict(t, nodes, &ds.Spec.Template.Spec)
+			predicted := predict(t, nodes, &placement.ObjectOf(ds).Template)
 			if diff := cmp.Diff(chosen[ds.UID], predicted); diff != "" {
 				t.Errorf("nodes of %s (-controller +berth):\n%s\npod %+v\nnodes %+v", ds.Name, diff, ds.Spec.Template.Spec, facts(nodes))
 			}
@@ -84,19 +84,19 @@ func TestPredictedNodesAreThoseThatTheDaemonSetControllerMakesPodsFor(t *testing
 func nodeName(i int) string { return fmt.Sprintf("n-%d", i) }
 
 // predict asks the index about each node alone, and holds it against the plain list and the index of all nodes.
-func predict(t *testing.T, nodes []corev1.Node, pod *corev1.PodSpec) (names []string) {
+func predict(t *testing.T, nodes []corev1.Node, template *placement.Template) (names []string) {
 	t.Helper()
 	var all []cluster.NodeChange
 	var list placement.NodeList
 	for i := range nodes {
 		change := cluster.NodeChange{Name: nodes[i].Name, Labels: nodes[i].Labels, Taints: nodes[i].Spec.Taints}
-		if (&cluster.NodeIndex{}).Apply([]cluster.NodeChange{change}).Survey(nil, pod).Eligible == 1 {
+		if (&cluster.NodeIndex{}).Apply([]cluster.NodeChange{change}).Survey(nil, template).Eligible == 1 {
 			names = append(names, nodes[i].Name)
 		}
 		all, list = append(all, change), append(list, &nodes[i])
 	}
-	want := list.Survey(nil, pod)
-	if diff := cmp.Diff(want, (&cluster.NodeIndex{}).Apply(all).Survey(nil, pod)); diff != "" || want.Eligible != len(names) {
+	want := list.Survey(nil, template)
+	if diff := cmp.Diff(want, (&cluster.NodeIndex{}).Apply(all).Survey(nil, template)); diff != "" || want.Eligible != len(names) {
 		t.Errorf("one by one %v, as a list and as an index (-list +index):\n%s", names, diff)
 	}
 	return names

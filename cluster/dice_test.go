@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/cluster"
+	"berth.dev/berth/placement"
 )
 
 // dice draws nodes, changes and pod specs from few names, so that they meet.
@@ -119,6 +120,11 @@ func (d dice) term() corev1.NodeSelectorTerm {
 	return term
 }
 
+func (d dice) template() *placement.Template {
+	t := placement.TemplateOf(nil, d.spec())
+	return &t
+}
+
 func (d dice) spec() *corev1.PodSpec {
 	spec := &corev1.PodSpec{Tolerations: d.tolerations(), HostNetwork: d.IntN(4) == 0}
 	if d.IntN(10) == 0 {
@@ -149,9 +155,9 @@ func (d dice) spec() *corev1.PodSpec {
 }
 
 // before is nil for a DaemonSet that is created.
-func (d dice) before() *corev1.PodSpec {
+func (d dice) before() *placement.Template {
 	if d.IntN(4) == 0 {
 		return nil
 	}
-	return d.spec()
+	return d.template()
 }

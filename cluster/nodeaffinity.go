@@ -31,11 +31,11 @@ type affinityQuery struct {
 // matching returns those of the nodes that match the selector, by the rules of
 // component-helpers' nodeaffinity: terms are ORed, and one that is empty or
 // cannot be parsed matches no node.
-func (x *NodeIndex) matching(selector *corev1.NodeSelector, nodes bitmap) bitmap {
+func (x *NodeIndex) matching(terms []corev1.NodeSelectorTerm, nodes bitmap) bitmap {
 	found := x.noNodes()
 	q := affinityQuery{index: x, term: x.noNodes(), union: x.noNodes()}
-	for i := range selector.NodeSelectorTerms {
-		term := &selector.NodeSelectorTerms[i]
+	for i := range terms {
+		term := &terms[i]
 		if len(term.MatchExpressions) == 0 && len(term.MatchFields) == 0 {
 			continue
 		}

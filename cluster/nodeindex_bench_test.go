@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"berth.dev/berth/cluster"
+	"berth.dev/berth/placement"
 )
 
 // fleet is n nodes with the labels that a cloud's nodes have. One in 50 has
@@ -43,15 +44,15 @@ func BenchmarkNodeIndexSurvey(b *testing.B) {
 		}}
 	}
 	specs := []struct {
-		name string
-		spec corev1.PodSpec
+		name     string
+		template placement.Template
 	}{
-		{"label", corev1.PodSpec{NodeSelector: map[string]string{"app": "example"}}},
-		{"labels", corev1.PodSpec{NodeSelector: map[string]string{"app": "example", "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": "eu-1a"}}},
-		{"affinity", corev1.PodSpec{
+		{"label", placement.Template{NodeSelector: map[string]string{"app": "example"}}},
+		{"labels", placement.Template{NodeSelector: map[string]string{"app": "example", "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": "eu-1a"}}},
+		{"affinity", placement.TemplateOf(nil, &corev1.PodSpec{
 			NodeSelector: map[string]string{"app": "example"},
 			Affinity:     in("topology.kubernetes.io/zone", "eu-1a", "eu-1b"),
-		}},
+		})},
 	}
 	for _, nodes := range []int{0, 1000, 15000} {
 		index := (&cluster.NodeIndex{}).Apply(fleet(nodes))
@@ -59,7 +60,7 @@ func BenchmarkNodeIndexSurvey(b *testing.B) {
 			b.Run(fmt.Sprintf("nodes=%d/%s", nodes, s.name), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					index.Survey(nil, &s.spec)
+					index.Survey(nil, &s.template)
 				}
 			})
 		}

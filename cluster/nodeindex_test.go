@@ -50,7 +50,7 @@ func (w *world) list() placement.NodeList {
 }
 
 // check holds the index against the plain list.
-func (w *world) check(t *testing.T, list placement.NodeList, before, after *corev1.PodSpec) {
+func (w *world) check(t *testing.T, list placement.NodeList, before, after *placement.Template) {
 	t.Helper()
 	if diff := cmp.Diff(list.Survey(before, after), w.index.Survey(before, after)); diff != "" {
 		t.Fatalf("the index differs from component-helpers before %v after %v (-want +got):\n%s", before, after, diff)
@@ -68,7 +68,7 @@ func checkAgainstBruteForce(t *testing.T, seed uint64) {
 		w.apply(d.changes())
 		list := w.list()
 		for range 40 {
-			w.check(t, list, d.before(), d.spec())
+			w.check(t, list, d.before(), d.template())
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestTheIndexFindsATypingErrorInANodesName(t *testing.T) {
 		"ip-10-0-7-42.ec2.interal": {Key: "kubernetes.io/hostname", Value: "ip-10-0-7-42.ec2.internal", Nodes: 1},
 		"worker-7":                 {},
 	} {
-		pod := &corev1.PodSpec{NodeSelector: map[string]string{"kubernetes.io/hostname": wanted}}
+		pod := &placement.Template{NodeSelector: map[string]string{"kubernetes.io/hostname": wanted}}
 		w.check(t, w.list(), nil, pod)
 		if diff := cmp.Diff(closest, w.index.Survey(nil, pod).Closest); diff != "" {
 			t.Errorf("closest to %s (-want +got):\n%s", wanted, diff)
@@ -117,30 +117,28 @@ func FuzzNodeIndexSurvey(f *testing.F) {
 			Labels: map[string]string{key: value},
 			Taints: append(d.taints(), corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)}),
 		}))
-		before, after := d.before(), d.spec()
-		after.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
-				d.term(),
-				{
-					MatchExpressions: []corev1.NodeSelectorRequirement{{Key: key, Operator: corev1.NodeSelectorOperator(operator), Values: []string{value}}},
-					MatchFields:      []corev1.NodeSelectorRequirement{{Key: field, Operator: corev1.NodeSelectorOperator(operator), Values: []string{d.of("n-1", value)}}},
-				},
-			}},
+		before, after := d.before(), d.template()
+		after.Affinity = placement.Affinity{Depth: placement.WithRequired, Terms: []corev1.NodeSelectorTerm{
+			d.term(),
+			{
+				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: key, Operator: corev1.NodeSelectorOperator(operator), Values: []string{value}}},
+				MatchFields:      []corev1.NodeSelectorRequirement{{Key: field, Operator: corev1.NodeSelectorOperator(operator), Values: []string{d.of("n-1", value)}}},
+			},
 		}}
 		after.Tolerations = append(after.Tolerations, corev1.Toleration{
 			Key: key, Operator: corev1.TolerationOperator(operator), Value: value, Effect: corev1.TaintEffect(effect),
 		})
 		w.check(t, w.list(), before, after)
-		after.Affinity, after.NodeSelector = nil, map[string]string{key: value + d.of("", "", "x"), d.key(): d.value()}
+		after.Affinity, after.NodeSelector = placement.Affinity{}, map[string]string{key: value + d.of("", "", "x"), d.key(): d.value()}
 		w.check(t, w.list(), before, after)
 	})
 }
 
 func TestAnIndexNeverChangesOncePublished(t *testing.T) {
 	d := dice{rand.New(rand.NewPCG(7, 7))}
-	specs := make([]*corev1.PodSpec, 50)
+	specs := make([]*placement.Template, 50)
 	for i := range specs {
-		specs[i] = d.spec()
+		specs[i] = d.template()
 	}
 	surveysOf := func(index *cluster.NodeIndex) []placement.Survey {
 		surveys := make([]placement.Survey, len(specs))
@@ -188,7 +186,7 @@ func TestTheLastChangeToANodeCounts(t *testing.T) {
 		{Name: "n-2", Labels: map[string]string{"app": "example"}},
 		{Name: "n-3", Labels: map[string]string{"app": "example"}, Taints: blocked},
 	})
-	got := index.Survey(nil, &corev1.PodSpec{NodeSelector: map[string]string{"app": "example"}})
+	got := index.Survey(nil, &placement.Template{NodeSelector: map[string]string{"app": "example"}})
 	if diff := cmp.Diff(placement.Survey{Total: 2, Eligible: 1, Blocked: 1, Taint: "gpu:NoSchedule"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

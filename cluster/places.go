@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
+	"berth.dev/berth/placement"
 )
 
 // Places is a set of a snapshot's nodes. Its zero value is empty.
@@ -13,9 +13,9 @@ type Places struct{ nodes bitmap }
 
 // Places returns the nodes that are eligible for the pods of a template, as
 // Survey counts them.
-func (s *Snapshot) Places(pod *corev1.PodSpec) Places {
-	nodes := s.nodes.selected(pod)
-	s.nodes.keepTolerated(nodes, pod)
+func (s *Snapshot) Places(template *placement.Template) Places {
+	nodes := s.nodes.selected(template)
+	s.nodes.keepTolerated(nodes, template)
 	return Places{nodes}
 }
 

@@ -24,14 +24,14 @@ type Snapshot struct {
 // policies that are not for its namespace.
 type knownNamespace struct {
 	namespace placement.Namespace
-	policies  placement.Policies
+	policies  placement.InNamespace
 }
 
 // NewSnapshot returns a snapshot of these facts.
 func NewSnapshot(policies placement.Policies, namespaces []placement.Namespace, nodes *NodeIndex) *Snapshot {
 	s := &Snapshot{policies: policies, namespaces: make(map[string]knownNamespace, len(namespaces)), nodes: nodes}
 	for _, namespace := range namespaces {
-		s.namespaces[namespace.Name] = knownNamespace{namespace, policies.For(namespace)}
+		s.namespaces[namespace.Name] = knownNamespace{namespace, policies.InNamespace(namespace)}
 	}
 	return s
 }
@@ -41,7 +41,7 @@ func (s *Snapshot) Policies() placement.Policies { return s.policies }
 
 // PoliciesFor returns the policies for a namespace, and whether the namespace is
 // known at all.
-func (s *Snapshot) PoliciesFor(namespace string) (placement.Policies, bool) {
+func (s *Snapshot) PoliciesFor(namespace string) (placement.InNamespace, bool) {
 	known, ok := s.namespaces[namespace]
 	return known.policies, ok
 }
@@ -81,7 +81,7 @@ func (s *Snapshot) WithPolicies(policies placement.Policies, programs map[string
 		programs:   programs,
 	}
 	for name, known := range s.namespaces {
-		next.namespaces[name] = knownNamespace{known.namespace, policies.For(known.namespace)}
+		next.namespaces[name] = knownNamespace{known.namespace, policies.InNamespace(known.namespace)}
 	}
 	return next
 }
@@ -101,7 +101,7 @@ func (s *Snapshot) WithNamespaces(changes []NamespaceChange) *Snapshot {
 			delete(next.namespaces, change.Namespace.Name)
 			continue
 		}
-		next.namespaces[change.Namespace.Name] = knownNamespace{change.Namespace, s.policies.For(change.Namespace)}
+		next.namespaces[change.Namespace.Name] = knownNamespace{change.Namespace, s.policies.InNamespace(change.Namespace)}
 	}
 	return &next
 }

@@ -1,13 +1,11 @@
 package cluster
 
 import (
-	corev1 "k8s.io/api/core/v1"
-
 	"berth.dev/berth/placement"
 )
 
 // Survey implements placement.Nodes.
-func (x *NodeIndex) Survey(before, after *corev1.PodSpec) placement.Survey {
+func (x *NodeIndex) Survey(before, after *placement.Template) placement.Survey {
 	survey := placement.Survey{Total: x.Len()}
 	now := x.selected(after)
 	selected := now.count()
@@ -35,13 +33,13 @@ func (x *NodeIndex) Survey(before, after *corev1.PodSpec) placement.Survey {
 
 // selected returns the nodes that the pod selects by name and labels, whatever
 // their taints.
-func (x *NodeIndex) selected(pod *corev1.PodSpec) bitmap {
+func (x *NodeIndex) selected(template *placement.Template) bitmap {
 	nodes := x.noNodes()
-	if len(pod.NodeSelector) == 0 {
+	if len(template.NodeSelector) == 0 {
 		x.addAll(nodes)
 	}
 	narrowed := false
-	for key, value := range pod.NodeSelector {
+	for key, value := range template.NodeSelector {
 		set := x.keys[key].values[value]
 		if narrowed {
 			set.keepIn(nodes)
@@ -50,21 +48,14 @@ func (x *NodeIndex) selected(pod *corev1.PodSpec) bitmap {
 			narrowed = true
 		}
 	}
-	if pod.NodeName != "" {
-		id, exists := x.ids[pod.NodeName]
+	if template.NodeName != "" {
+		id, exists := x.ids[template.NodeName]
 		nodes.keepOne(id, exists)
 	}
-	if required := requiredNodeSelector(pod.Affinity); required != nil {
-		return x.matching(required, nodes)
+	if template.Affinity.Required() {
+		return x.matching(template.Affinity.Terms, nodes)
 	}
 	return nodes
-}
-
-func requiredNodeSelector(affinity *corev1.Affinity) *corev1.NodeSelector {
-	if affinity == nil || affinity.NodeAffinity == nil {
-		return nil
-	}
-	return affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 }
 
 func (x *NodeIndex) noNodes() bitmap {

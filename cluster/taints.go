@@ -72,13 +72,13 @@ func (b *indexBuilder) group(key string) *groupEdit {
 
 // keepTolerated keeps those of the nodes on which the pod tolerates the taints,
 // and returns how many of the others each taint blocks, nil for none.
-func (x *NodeIndex) keepTolerated(nodes bitmap, pod *corev1.PodSpec) (blocking map[string]int) {
+func (x *NodeIndex) keepTolerated(nodes bitmap, template *placement.Template) (blocking map[string]int) {
 	for _, group := range x.taints {
 		blocked := group.nodes.countIn(nodes)
 		if blocked == 0 {
 			continue
 		}
-		taint := placement.Untolerated(group.taints, pod)
+		taint := placement.Untolerated(group.taints, template)
 		if taint == "" {
 			continue
 		}
@@ -92,9 +92,9 @@ func (x *NodeIndex) keepTolerated(nodes bitmap, pod *corev1.PodSpec) (blocking m
 }
 
 // dropEvicted leaves the nodes on which pods that run already may stay.
-func (x *NodeIndex) dropEvicted(nodes bitmap, pod *corev1.PodSpec) {
+func (x *NodeIndex) dropEvicted(nodes bitmap, template *placement.Template) {
 	for _, group := range x.taints {
-		if placement.Evicted(group.taints, pod) {
+		if placement.Evicted(group.taints, template) {
 			group.nodes.removeFrom(nodes)
 		}
 	}

@@ -3,10 +3,10 @@ package placement
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -24,9 +24,9 @@ func newNamespaceAnnotation(from *v1alpha1.NamespaceAnnotationSource) namespaceA
 	return namespaceAnnotation{cmp.Or(from.Key, v1alpha1.DefaultNamespaceAnnotation)}
 }
 
-func (namespaceAnnotation) collect(*required, *policy, *appsv1.DaemonSet) {}
+func (namespaceAnnotation) collect(*required, *policy, *Object) {}
 
-func (namespaceAnnotation) asks(*appsv1.DaemonSet) bool { return false }
+func (namespaceAnnotation) asks(*Object) bool { return false }
 
 // bind returns what the annotation of one namespace requires.
 func (n namespaceAnnotation) bind(ns Namespace) (bound source, optedOut bool) {
@@ -81,8 +81,8 @@ func newWorkloadAnnotation(from *v1alpha1.WorkloadAnnotationSource) workloadAnno
 	return workloadAnnotation{cmp.Or(from.Key, v1alpha1.DefaultWorkloadAnnotation), slices.Clone(from.AllowedKeys)}
 }
 
-func (w workloadAnnotation) collect(set *required, by *policy, ds *appsv1.DaemonSet) {
-	value, ok := ds.Annotations[w.key]
+func (w workloadAnnotation) collect(set *required, by *policy, object *Object) {
+	value, ok := object.Annotations[w.key]
 	if !ok {
 		return
 	}
@@ -93,27 +93,27 @@ func (w workloadAnnotation) collect(set *required, by *policy, ds *appsv1.Daemon
 		return
 	}
 	if len(w.allowedKeys) > 0 {
-		for key := range labels {
+		for _, key := range slices.Sorted(maps.Keys(labels)) {
 			if !slices.Contains(w.allowedKeys, key) {
 				set.failures = append(set.failures, failure{by, field.Forbidden(at,
 					fmt.Sprintf("policy %q does not allow the key %q here: use %s", by.name, key, strings.Join(w.allowedKeys, ", ")))})
 			}
 		}
 	}
-	literal{labels, "the DaemonSet's annotation " + w.key}.collect(set, by, ds)
+	literal{labels, "the DaemonSet's annotation " + w.key}.collect(set, by, object)
 }
 
-func (w workloadAnnotation) asks(ds *appsv1.DaemonSet) bool {
-	_, ok := ds.Annotations[w.key]
+func (w workloadAnnotation) asks(object *Object) bool {
+	_, ok := object.Annotations[w.key]
 	return ok
 }
 
 // broken is a source that cannot be read.
 type broken struct{ err *field.Error }
 
-func (broken) asks(*appsv1.DaemonSet) bool { return true }
+func (broken) asks(*Object) bool { return true }
 
-func (b broken) collect(set *required, by *policy, _ *appsv1.DaemonSet) {
+func (b broken) collect(set *required, by *policy, _ *Object) {
 	set.failures = append(set.failures, failure{by, b.err})
 }
 

@@ -12,7 +12,7 @@ const fromNamespace = `nodeSelectorFrom: [{type: NamespaceAnnotation, namespaceA
 
 func TestTheAnnotationOfTheNamespace(t *testing.T) {
 	injected := func(value string) string {
-		return `{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":` + value + `}"}}]`
+		return `{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"p\":{\"nodeSelector\":` + value + `}}}"}}]`
 	}
 	const key = "scheduler.alpha.kubernetes.io/node-selector"
 	tests := map[string]struct {
@@ -56,8 +56,8 @@ func TestTheAnnotationOfTheNamespace(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			namespace := placement.Namespace{Name: "team-a", Annotations: test.annotations}
-			policies := compile(t, policy(t, "p", test.policy)).For(namespace)
-			got := answerOf(policies.Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)}).Outcome)
+			policies := compile(t, policy(t, "p", test.policy))
+			got := answerOf(decide(policies, write{DaemonSet: daemonSet(t, tutorial), Namespace: namespace}).Outcome)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
 			}
@@ -74,7 +74,7 @@ func TestTheAnnotationOfTheDaemonSet(t *testing.T) {
 		"adds the labels that its author may ask for": {
 			value: "pool=logs",
 			want: answer{Patch: `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"pool":"logs"}},` +
-				`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"nodeSelector\":{\"pool\":\"logs\"}}"}]`},
+				`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"version\":2,\"policies\":{\"p\":{\"nodeSelector\":{\"pool\":\"logs\"}}}}"}]`},
 		},
 		"adds nothing when it is empty": {},
 		"denies another key than the allowed": {
@@ -90,7 +90,7 @@ func TestTheAnnotationOfTheDaemonSet(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ds := daemonSet(t, tutorial)
 			ds.Annotations = map[string]string{"berth.dev/node-selector": test.value}
-			got := answerOf(compile(t, policy(t, "p", spec)).Decide(placement.Input{DaemonSet: ds}).Outcome)
+			got := answerOf(decide(compile(t, policy(t, "p", spec)), write{DaemonSet: ds}).Outcome)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
 			}

@@ -15,23 +15,11 @@ import (
 	"berth.dev/berth/api/v1alpha1"
 )
 
-// Policies is a compiled set of PlacementPolicies, in the order of their names.
-// The zero value is the empty set.
-type Policies struct {
-	list []*policy
-	// idle are policies whose matchConditions this request does not meet. They ask
-	// for nothing, but what they injected at another request is no orphan.
-	idle []*policy
-	// incomplete says that there are policies which are not in the list. What berth
-	// injected for them must not be taken back.
-	incomplete bool
-}
-
 // policy is one compiled PlacementPolicy. It is never written to.
 type policy struct {
 	name              string
 	mode              v1alpha1.Mode
-	conditional       bool // has matchConditions that Where has not answered
+	conditional       bool // has matchConditions
 	namespaceSelector labels.Selector
 	objectSelector    labels.Selector
 	sources           []source
@@ -61,75 +49,13 @@ func Compile(list []v1alpha1.PlacementPolicy) (Policies, map[string]field.ErrorL
 		p, errs := compile(&list[i])
 		if len(errs) > 0 {
 			failed[list[i].Name] = errs
+			compiled = compiled.Unreadable(list[i].Name)
 			continue
 		}
 		compiled.list = append(compiled.list, p)
 	}
-	compiled.incomplete = len(failed) > 0
 	slices.SortFunc(compiled.list, func(a, b *policy) int { return strings.Compare(a.name, b.name) })
 	return compiled, failed
-}
-
-// Incomplete returns the same policies, told that there are others which are not
-// among them: then nothing that berth injected earlier counts as an orphan.
-func (p Policies) Incomplete() Policies {
-	p.incomplete = true
-	return p
-}
-
-// Len returns the number of policies.
-func (p Policies) Len() int { return len(p.list) }
-
-// For returns the policies for the DaemonSets of a namespace: those whose
-// namespaceSelector selects it and which it does not opt out of, with its
-// annotations read.
-func (p Policies) For(ns Namespace) Policies {
-	selected := Policies{incomplete: p.incomplete}
-	for _, policy := range p.list {
-		if !policy.namespaceSelector.Matches(labels.Set(ns.Labels)) {
-			continue
-		}
-		if bound, optedOut := policy.bind(ns); !optedOut {
-			selected.list = append(selected.list, bound)
-		}
-	}
-	return selected
-}
-
-// Conditional says whether any policy has matchConditions that Where has to
-// answer before Decide.
-func (p Policies) Conditional() bool {
-	return slices.ContainsFunc(p.list, func(p *policy) bool { return p.conditional })
-}
-
-// Where returns the policies whose matchConditions are met, by asking matches
-// about each policy that has any, by name. An error is a failure of that policy,
-// and goes the way of its failurePolicy.
-func (p Policies) Where(matches func(policy string) (bool, error)) Policies {
-	selected := Policies{incomplete: p.incomplete}
-	for _, policy := range p.list {
-		if !policy.conditional {
-			selected.list = append(selected.list, policy)
-			continue
-		}
-		met, err := matches(policy.name)
-		answered := *policy
-		answered.conditional = false
-		if err == nil && !met {
-			selected.idle = append(selected.idle, &answered)
-			continue
-		}
-		if err != nil {
-			answered.sources = []source{unanswered(err.Error())}
-		}
-		selected.list = append(selected.list, &answered)
-	}
-	return selected
-}
-
-// unanswered is the source of a policy of which nobody knows whether it applies.
-func unanswered(why string) source {
-	return broken{field.Forbidden(field.NewPath("metadata"), why+": ask a cluster admin to mend the policy")}
 }
 
 func compile(from *v1alpha1.PlacementPolicy) (*policy, field.ErrorList) {

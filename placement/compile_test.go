@@ -48,7 +48,7 @@ func TestForSelectsByTheLabelsOfTheNamespace(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			decision := policies.For(test.namespace).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)})
+			decision := decide(policies, write{DaemonSet: daemonSet(t, tutorial), Namespace: test.namespace})
 			if diff := cmp.Diff(test.want, decision.Policies); diff != "" {
 				t.Errorf("policies (-want +got):\n%s", diff)
 			}
@@ -56,29 +56,26 @@ func TestForSelectsByTheLabelsOfTheNamespace(t *testing.T) {
 	}
 }
 
-func TestWhereAsksOnlyAboutPoliciesWithConditions(t *testing.T) {
+func TestSelectAsksOnlyAboutPoliciesWithConditions(t *testing.T) {
 	const conditional = "nodeSelector: {pool: logs}\nmatchConditions: [{name: c, expression: 'true'}]"
 	policies := compile(t,
 		policy(t, "failing", conditional), policy(t, "ignored", conditional+"\nfailurePolicy: Ignore"),
 		policy(t, "met", conditional), policy(t, "plain", ownLabel), policy(t, "unmet", conditional))
-	if !policies.Conditional() {
+	if !policies.InNamespace(placement.Namespace{}).Conditional() {
 		t.Error("policies with matchConditions are not conditional")
 	}
 	var asked []string
-	answered := policies.Where(func(name string) (bool, error) {
+	conditions := func(name string) (bool, error) {
 		asked = append(asked, name)
 		if name == "failing" || name == "ignored" {
 			return false, errors.New(`matchCondition "c": no such key: spec`)
 		}
 		return name == "met", nil
-	})
-	if answered.Conditional() {
-		t.Error("answered policies are still conditional")
 	}
+	decision := decide(policies, write{DaemonSet: daemonSet(t, tutorial), Conditions: conditions})
 	if diff := cmp.Diff([]string{"failing", "ignored", "met", "unmet"}, asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
-	decision := answered.Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)})
 	if diff := cmp.Diff([]string{"failing", "ignored", "met", "plain"}, decision.Policies); diff != "" {
 		t.Errorf("policies (-want +got):\n%s", diff)
 	}
@@ -86,7 +83,7 @@ func TestWhereAsksOnlyAboutPoliciesWithConditions(t *testing.T) {
 	if diff := cmp.Diff(want, answerOf(decision.Outcome)); diff != "" {
 		t.Errorf("Decide (-want +got):\n%s", diff)
 	}
-	if policies.Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)}).Denied() == nil {
+	if decide(policies, write{DaemonSet: daemonSet(t, tutorial)}).Denied() == nil {
 		t.Error("policies apply whose conditions nobody evaluated")
 	}
 }

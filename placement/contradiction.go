@@ -11,23 +11,19 @@ import (
 )
 
 // findContradiction returns an error when no node, whatever its labels, can
-// satisfy the final placement: the required labels and requirements against each
+// satisfy the final template: the required labels and requirements against each
 // other, and against every term of the node affinity. It names the part that is
 // the user's.
-func (d *draft) findContradiction(wanted []requirement) *field.Error {
-	base := domains{selector: d.final.NodeSelector}
+func findContradiction(final *Template, wanted []requirement) *field.Error {
+	base := domains{selector: final.NodeSelector}
 	for _, r := range wanted {
 		if !base.narrow(r.NodeSelectorRequirement) {
-			return field.Invalid(nodeSelectorPath.key(r.Key).field, d.final.NodeSelector[r.Key],
-				r.String()+", and contradicts it: no node can match both; change the one or the other")
+			return field.Invalid(nodeSelectorPath.key(r.Key).field, final.NodeSelector[r.Key],
+				fmt.Sprintf("policy %q requires %s", r.policy.name, format(r.NodeSelectorRequirement))+", and contradicts it: no node can match both; change the one or the other")
 		}
 	}
-	terms := requiredNodeAffinity(d.final.Affinity)
-	if terms == nil {
-		return nil
-	}
 	var first *field.Error
-	for i, term := range terms.NodeSelectorTerms {
+	for i, term := range final.Affinity.Terms {
 		if len(term.MatchExpressions)+len(term.MatchFields) == 0 {
 			continue
 		}

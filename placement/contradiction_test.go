@@ -5,8 +5,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
-
-	"berth.dev/berth/placement"
 )
 
 // Each case gives the tutorial's DaemonSet, which gets nodeSelector app=example,
@@ -44,7 +42,7 @@ func TestAPlacementIsDeniedExactlyWhenNoNodeCouldEverMatch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ds := daemonSet(t, tutorial)
 			withAffinity(t, ds, test.terms)
-			outcome := compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: ds}).Outcome
+			outcome := decide(compile(t, policy(t, "own-label", ownLabel)), write{DaemonSet: ds}).Outcome
 			if denied := outcome.Denied(); (denied != nil) != test.denied {
 				t.Errorf("denied with %v, want denied: %t", denied, test.denied)
 			}
@@ -55,7 +53,7 @@ func TestAPlacementIsDeniedExactlyWhenNoNodeCouldEverMatch(t *testing.T) {
 func TestAContradictionWarnedOfLeavesTheObjectAsItCame(t *testing.T) {
 	ds := daemonSet(t, tutorial)
 	withAffinity(t, ds, `[{matchExpressions: [{key: app, operator: DoesNotExist}]}]`)
-	got := answerOf(compile(t, policy(t, "own-label", ownLabel+"\nvalidationActions: [Warn]")).Decide(placement.Input{DaemonSet: ds}).Outcome)
+	got := answerOf(decide(compile(t, policy(t, "own-label", ownLabel+"\nvalidationActions: [Warn]")), write{DaemonSet: ds}).Outcome)
 	want := answer{Warnings: []string{`contradicts app=example of spec.template.spec.nodeSelector: no node can match both; remove this expression (spec.temp...`}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Decide (-want +got):\n%s", diff)
@@ -66,7 +64,7 @@ func TestTakingTheSelectedLabelOffDoesNotEvadeThePolicy(t *testing.T) {
 	policies := compile(t, policy(t, "own-label", "matchConstraints: {objectSelector: {matchLabels: {managed: yes-please}}}\n"+ownLabel))
 	old := daemonSet(t, tutorial)
 	old.Labels = map[string]string{"managed": "yes-please"}
-	decision := policies.Decide(placement.Input{DaemonSet: daemonSet(t, tutorial), Old: old, TemplateChanged: true})
+	decision := decide(policies, write{DaemonSet: daemonSet(t, tutorial), Old: old})
 	if diff := cmp.Diff([]string{"own-label"}, decision.Policies); diff != "" {
 		t.Errorf("policies (-want +got):\n%s", diff)
 	}
@@ -76,13 +74,13 @@ func TestTheRatchetHoldsOnlyWhileWhatPlacementReadsStays(t *testing.T) {
 	breaking := func(ds *appsv1.DaemonSet) { ds.Spec.Template.Labels = map[string]string{"app": "other"} }
 	old, updated := daemonSet(t, tutorial), daemonSet(t, tutorial)
 	breaking(updated)
-	in := placement.Input{DaemonSet: updated, Old: old, TemplateChanged: true}
+	in := write{DaemonSet: updated, Old: old}
 	policies := compile(t, policy(t, "own-label", ownLabel))
-	if policies.Decide(in).Denied() == nil {
+	if decide(policies, in).Denied() == nil {
 		t.Error("an update that breaks the policy is let through")
 	}
 	breaking(old)
-	if denied := policies.Decide(in).Denied(); denied != nil {
+	if denied := decide(policies, in).Denied(); denied != nil {
 		t.Errorf("an update of an object that broke the policy before is denied: %v", denied)
 	}
 }

@@ -1,150 +1,164 @@
 package placement
 
 import (
-	"cmp"
 	"slices"
-
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"berth.dev/berth/api/v1alpha1"
 )
 
 // Decide says what the policies want of one DaemonSet: the patch that makes it
-// comply, and what no patch can put right. The caller has selected the policies
-// with For; Decide applies their objectSelectors.
-func (p Policies) Decide(in Input) Decision {
-	in.missing = p.incomplete
-	var enforced, all []*policy
-	for _, policy := range p.list {
-		if !policy.selects(in) {
-			continue
-		}
-		all = append(all, policy)
-		if policy.mode == v1alpha1.ModeEnforce {
-			enforced = append(enforced, policy)
-		}
-	}
-	in.others = slices.Concat(p.idle, without(all, enforced))
-	decision := Decision{Outcome: decide(enforced, in)}
-	if len(all) > len(enforced) {
-		in.others = p.idle
-		audited := decide(all, in)
-		decision.Audited = &audited
+// comply, and what no patch can put right. Its inputs stay as they are.
+func (a Applicable) Decide(q *Question) Decision {
+	enforced, audited := a.byMode()
+	decision := Decision{Outcome: a.decide(q, enforced, audited)}
+	if len(audited) > 0 {
+		all := a.decide(q, a.list, nil)
+		decision.Audited = &all
 	}
 	return decision
 }
 
-// without returns the policies of all that are not among some.
-func without(all, some []*policy) []*policy {
-	return slices.DeleteFunc(slices.Clone(all), func(p *policy) bool { return slices.Contains(some, p) })
+// byMode tells the policies that are enforced from those that are in mode Audit.
+func (a Applicable) byMode() (enforced, audited []applicable) {
+	isAudited := func(p applicable) bool { return p.mode != v1alpha1.ModeEnforce }
+	if !slices.ContainsFunc(a.list, isAudited) {
+		return a.list, nil
+	}
+	for _, p := range a.list {
+		if isAudited(p) {
+			audited = append(audited, p)
+		} else {
+			enforced = append(enforced, p)
+		}
+	}
+	return enforced, audited
 }
 
-// selects says whether the policy has anything to say of the DaemonSet, and
-// whether the old or the new object matches, so that taking a label off does not
-// evade it.
-func (p *policy) selects(in Input) bool {
-	if !p.conditional && len(p.tolerations) == 0 &&
-		!slices.ContainsFunc(p.sources, func(s source) bool { return s.asks(in.DaemonSet) }) {
-		return false
-	}
-	return p.objectSelector.Matches(labels.Set(in.DaemonSet.Labels)) ||
-		in.Old != nil && p.objectSelector.Matches(labels.Set(in.Old.Labels))
-}
-
-func decide(policies []*policy, in Input) Outcome {
-	var outcome Outcome
-	for _, p := range policies {
-		outcome.Policies = append(outcome.Policies, p.name)
-	}
-	if in.DaemonSet.DeletionTimestamp != nil || in.Old != nil && in.Old.DeletionTimestamp != nil {
+// decide lets some policies act. The others wait: they ask for nothing, but what
+// they have they keep.
+func (a Applicable) decide(q *Question, enforced, others []applicable) Outcome {
+	outcome := Outcome{Policies: enforcedNames(enforced)}
+	if q.New.Deleting || q.Old != nil && q.Old.Deleting {
 		return outcome // What is on its way out must be let go.
 	}
-	d := newDraft(in)
-	d.policies = acting(policies, in)
-	if !in.missing && (in.Old == nil || in.TemplateChanged) {
-		d.dropOrphans(policies, in.others)
+	r := read(q, a.list)
+	e := evaluation{
+		object: q.New, start: r.now, stored: r.was.claims,
+		unreadable: a.unreadable, changed: r.changed, isAuthors: r.isAuthors,
 	}
-	if len(d.policies) > 0 && d.checkShape() {
-		d.require(collect(d.policies, in.DaemonSet))
+	e.acting, e.waiting = split(enforced, r.Old != nil, r.changed)
+	e.waiting = slices.Concat(e.waiting, others)
+	if !r.changed {
+		e.start = r.was // What the author did not change is stored as it was.
 	}
-	d.writeRecord()
-	if len(d.policies) > 0 && len(d.violations) == 0 {
-		d.checkNodes(in)
+	p := e.resolve()
+	outcome.waiting, outcome.items = e.waiting, p.items
+	outcome.Violations = p.violations
+	if !outcome.denies() {
+		found := checkNodes(&r, e.acting, &p.after.template)
+		outcome.survey = found.survey
+		outcome.Violations = append(outcome.Violations, found.violations...)
 	}
-	outcome.Violations = d.violations
-	if outcome.Denied() != nil && in.Old != nil {
-		d.ratchet(in.Old)
+	if outcome.denies() && r.Old != nil && !r.replaced && r.ratchet(&e, outcome.Violations) {
+		p.after, p.removed = r.was, nil
+		leave(p.items)
 	}
-	if outcome.Denied() == nil {
-		outcome.Patch = d.patch
-		outcome.Warnings = d.warnings()
+	if outcome.denies() {
+		return outcome
 	}
+	outcome.before, outcome.after, outcome.removed = &q.New.Template, p.after, p.removed
+	outcome.Patch = r.patch(&p.after)
+	outcome.Warnings = outcome.warnings()
 	return outcome
 }
 
-// acting returns the policies whose updatePolicy lets them act on this write.
-func acting(policies []*policy, in Input) []*policy {
-	if in.Old == nil {
-		return policies
+// split tells the policies that act on a write from those that wait.
+func split(policies []applicable, isUpdate, changed bool) (acting, waiting []applicable) {
+	waits := func(a applicable) bool { return a.waits(isUpdate, changed) != "" }
+	if !slices.ContainsFunc(policies, waits) {
+		return policies, nil
 	}
-	return slices.DeleteFunc(slices.Clone(policies), func(p *policy) bool {
-		switch p.updatePolicy {
-		case v1alpha1.UpdateAlways:
-			return false
-		case v1alpha1.UpdateOnTemplateChange:
-			return !in.TemplateChanged
-		case v1alpha1.UpdateCreateOnly:
+	for _, a := range policies {
+		if waits(a) {
+			waiting = append(waiting, a)
+		} else {
+			acting = append(acting, a)
 		}
-		return true
-	})
-}
-
-// ratchet turns the denial of a violation into a warning.
-func (v *Violation) ratchet() {
-	if i := slices.Index(v.Actions, v1alpha1.Deny); i >= 0 {
-		v.Actions = slices.Clone(v.Actions)
-		v.Actions[i] = v1alpha1.Warn
-		v.warning = "not applied: " + cmp.Or(v.warning, v.Detail)
 	}
+	return acting, waiting
 }
 
-// ratchet lets an update through that leaves the placement as it is stored: it
-// must not fail for what it does not touch. That is so where the patch only puts
-// back what the update took away, and where the update touches nothing that
-// placement reads; then it is stored as it came.
-func (d *draft) ratchet(old *appsv1.DaemonSet) {
+func enforcedNames(policies []applicable) []string {
+	var names []string
+	for i := range policies {
+		if !policies[i].unmet {
+			names = append(names, policies[i].name)
+		}
+	}
+	return names
+}
+
+// isAuthors says whether the values of a unit are the author's by now, where
+// no policy requires them: an update without a receipt states what it has, and
+// so does one whose own field manager applies the unit.
+func (r *reading) isAuthors(unit Unit) bool {
+	return r.changed && r.Old != nil && (r.lost() || r.Applied != nil && r.Applied(unit))
+}
+
+// ratchet turns denials into warnings where the stored object has the same
+// violation of the same policy, and says whether none is left. An update must not
+// fail for what it does not touch; what comes into a policy's scope with it is as
+// new. What only nodes forbid is no change where the stored template stays.
+func (r *reading) ratchet(e *evaluation, violations []Violation) bool {
+	stored := evaluation{
+		object: r.Old, start: r.was, stored: r.was.claims, waiting: e.waiting, unreadable: e.unreadable,
+		changed: e.changed, isAuthors: func(Unit) bool { return false },
+	}
+	stored.acting = filter(e.acting, func(a applicable) bool { return a.selectedOld })
+	had := map[string]bool{}
+	for _, v := range stored.resolve().violations {
+		had[v.Policy+" "+v.Error.Error()] = true
+	}
+	ratcheted := slices.Clone(violations)
+	for i, v := range ratcheted {
+		if !slices.Contains(v.Actions, v1alpha1.Deny) {
+			continue
+		}
+		if !v.ofNodes && !had[v.Policy+" "+v.Error.Error()] {
+			return false
+		}
+		ratcheted[i] = v.ratcheted()
+	}
+	copy(violations, ratcheted)
+	return true
+}
+
+// patch returns what makes the object that is sent the one to be stored, with
+// its receipt.
+func (r *reading) patch(after *hands) Patch {
+	patch := patchOf(&r.New.Template, &after.template)
+	next := receipt{claims: after.claims, past: r.wasReceipt.past}
+	hadAny := !r.was.claims.empty() || len(r.wasReceipt.past) > 0
+	if r.RestDigests != nil && r.Old != nil && (hadAny || !after.claims.empty()) && (r.RestChanged || !after.template.placesAs(&r.Old.Template)) {
+		updated, stored := r.RestDigests()
+		next.past = withPast(r.wasReceipt.past, r.Old.Template.named(stored), after.template.named(updated), &r.was.claims)
+	}
+	if next.claims.empty() && len(next.past) == 0 && !hadAny && !r.nowReceipt.present {
+		return patch
+	}
+	text := next.encode()
+	if len(text) > maxReceipt {
+		next.past = nil
+		text = next.encode()
+	}
 	switch {
-	case d.agrees(old, &d.final):
-	case d.agrees(old, &d.daemonSet.Spec.Template.Spec):
-		d.patch = nil
+	case r.nowReceipt.present && text == r.nowReceipt.text:
+	case text == emptyReceipt && !hadAny:
+		patch = append(patch, remove(injectedPath))
+	case len(r.New.Annotations) == 0:
+		patch = append(patch, add(annotationsPath, map[string]string{InjectedAnnotation: text}))
 	default:
-		return
+		patch = append(patch, add(injectedPath, text))
 	}
-	for i := range d.violations {
-		d.violations[i].ratchet()
-	}
-}
-
-// agrees says whether the pod spec, with the selector and the template's labels,
-// agrees with the old object in all that placement reads.
-func (d *draft) agrees(old *appsv1.DaemonSet, pod *corev1.PodSpec) bool {
-	was, is := &old.Spec, &d.daemonSet.Spec
-	wasPod := &was.Template.Spec
-	return wasPod.NodeName == pod.NodeName &&
-		wasPod.HostNetwork == pod.HostNetwork &&
-		equality.Semantic.DeepEqual(wasPod.Tolerations, pod.Tolerations) &&
-		equality.Semantic.DeepEqual(wasPod.NodeSelector, pod.NodeSelector) &&
-		equality.Semantic.DeepEqual(requiredNodeAffinity(wasPod.Affinity), requiredNodeAffinity(pod.Affinity)) &&
-		equality.Semantic.DeepEqual(was.Selector, is.Selector) &&
-		equality.Semantic.DeepEqual(was.Template.Labels, is.Template.Labels)
-}
-
-func requiredNodeAffinity(affinity *corev1.Affinity) *corev1.NodeSelector {
-	if affinity == nil || affinity.NodeAffinity == nil {
-		return nil
-	}
-	return affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	return patch
 }

@@ -30,7 +30,7 @@ func answerOf(outcome placement.Outcome) answer {
 	return a
 }
 
-const injectedApp = `{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"app\":\"example\"}}"}}`
+const injectedApp = `{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"app\":\"example\"}}}}"}}`
 
 func TestThePatchAddsWhatThePoliciesRequire(t *testing.T) {
 	tests := map[string]struct {
@@ -49,7 +49,7 @@ func TestThePatchAddsWhatThePoliciesRequire(t *testing.T) {
 				ds.Annotations = map[string]string{"a": "b"}
 			},
 			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector/app","value":"example"},` +
-				`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"nodeSelector\":{\"app\":\"example\"}}"}]`,
+				`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"app\":\"example\"}}}}"}]`,
 		},
 		"a slash and a tilde in a path are escaped": {
 			policy: `nodeSelector: {example.com/pool: logs}`,
@@ -57,7 +57,7 @@ func TestThePatchAddsWhatThePoliciesRequire(t *testing.T) {
 				ds.Spec.Template.Spec.NodeSelector = map[string]string{"disk": "ssd"}
 			},
 			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector/example.com~1pool","value":"logs"},` +
-				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"example.com/pool\":\"logs\"}}"}}]`,
+				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"example.com/pool\":\"logs\"}}}}"}}]`,
 		},
 		"what the user has set already is not berth's": {
 			policy: ownLabel,
@@ -65,14 +65,14 @@ func TestThePatchAddsWhatThePoliciesRequire(t *testing.T) {
 				ds.Spec.Template.Spec.NodeSelector = map[string]string{"app": "example"}
 			},
 		},
-		"berth's own value follows a changed policy": {
+		"a receipt that came with a new object claims nothing that no policy requires": {
 			policy: `nodeSelector: {pool: new}`,
 			edit: func(ds *appsv1.DaemonSet) {
-				ds.Annotations = map[string]string{placement.InjectedAnnotation: `{"nodeSelector":{"pool":"old"}}`}
-				ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "old"}
+				ds.Annotations = map[string]string{placement.InjectedAnnotation: `{"nodeSelector":{"disk":"ssd"}}`}
+				ds.Spec.Template.Spec.NodeSelector = map[string]string{"disk": "ssd"}
 			},
 			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector/pool","value":"new"},` +
-				`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"nodeSelector\":{\"pool\":\"new\"},\"replaced\":{\"pool\":[\"old\"]}}"}]`,
+				`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"pool\":\"new\"}}}}"}]`,
 		},
 		"PreferExisting keeps the user's value": {
 			policy: "nodeSelector: {pool: logs}\nconflictPolicy: PreferExisting",
@@ -86,7 +86,7 @@ func TestThePatchAddsWhatThePoliciesRequire(t *testing.T) {
 				ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "mine"}
 			},
 			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector/pool","value":"logs"},` +
-				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"pool\":\"logs\"},\"overridden\":{\"pool\":\"mine\"}}"}}]`,
+				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"pool\":\"logs\"}}},\"overridden\":{\"pool\":\"mine\"}}"}}]`,
 		},
 		"only keys with one of the prefixes count, less the excepted": {
 			policy: `nodeSelectorFrom: [{type: WorkloadSelector, workloadSelector: {keyPrefixes: [node.example.com/, zone], exceptKeys: [zone-b]}}]`,
@@ -95,7 +95,7 @@ func TestThePatchAddsWhatThePoliciesRequire(t *testing.T) {
 				ds.Spec.Selector.MatchLabels, ds.Spec.Template.Labels = labels, labels
 			},
 			want: `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"node.example.com/pool":"a","zone-a":"1"}},` +
-				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"node.example.com/pool\":\"a\",\"zone-a\":\"1\"}}"}}]`,
+				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"node.example.com/pool\":\"a\",\"zone-a\":\"1\"}}}}"}}]`,
 		},
 		"a policy in mode Audit patches nothing": {
 			policy: "mode: Audit\n" + ownLabel,
@@ -114,7 +114,7 @@ func TestThePatchAddsWhatThePoliciesRequire(t *testing.T) {
 			if test.edit != nil {
 				test.edit(ds)
 			}
-			got := answerOf(compile(t, policy(t, "own-label", test.policy)).Decide(placement.Input{DaemonSet: ds}).Outcome)
+			got := answerOf(decide(compile(t, policy(t, "own-label", test.policy)), write{DaemonSet: ds}).Outcome)
 			if diff := cmp.Diff(answer{Patch: test.want}, got); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
 			}
@@ -129,7 +129,7 @@ func TestPoliciesThatContradictEachOtherBothStandInTheDenial(t *testing.T) {
 	}
 	want := answer{Denied: []string{`spec.template.spec.nodeSelector[pool]: Forbidden: policy "a" requires pool=one (from its nodeSelector), policy "b" requires pool=two (from its nodeSelector): no node has both; ask a cluster admin to change one of them`}}
 	for range 2 {
-		got := answerOf(compile(t, policies...).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)}).Outcome)
+		got := answerOf(decide(compile(t, policies...), write{DaemonSet: daemonSet(t, tutorial)}).Outcome)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("Decide (-want +got):\n%s", diff)
 		}
@@ -141,7 +141,7 @@ func TestAViolationOfAPolicyThatOnlyWarnsIsAWarning(t *testing.T) {
 	ds := daemonSet(t, tutorial)
 	ds.Spec.Template.Spec.NodeSelector = map[string]string{"app": "other"}
 	policies := compile(t, policy(t, "own-label", ownLabel+"\nvalidationActions: [Warn, Audit]"))
-	got := answerOf(policies.Decide(placement.Input{DaemonSet: ds}).Outcome)
+	got := answerOf(decide(policies, write{DaemonSet: ds}).Outcome)
 	want := answer{Warnings: []string{`policy "own-label" requires "example": remove the key or set it to "example" (spec.template.spec.nodeSelector[app])`}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Decide (-want +got):\n%s", diff)
@@ -150,7 +150,7 @@ func TestAViolationOfAPolicyThatOnlyWarnsIsAWarning(t *testing.T) {
 
 func TestAPolicyInModeAuditIsReportedBesideWhatIsEnforced(t *testing.T) {
 	policies := compile(t, policy(t, "enforced", ownLabel), policy(t, "tried", "mode: Audit\nnodeSelector: {pool: logs}"))
-	decision := policies.Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	decision := decide(policies, write{DaemonSet: daemonSet(t, tutorial)})
 	if diff := cmp.Diff([]string{"enforced"}, decision.Policies); diff != "" {
 		t.Errorf("enforced policies (-want +got):\n%s", diff)
 	}
@@ -158,7 +158,7 @@ func TestAPolicyInModeAuditIsReportedBesideWhatIsEnforced(t *testing.T) {
 		t.Fatal("the policy in mode Audit is not reported")
 	}
 	want := `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"example","pool":"logs"}},` +
-		`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"app\":\"example\",\"pool\":\"logs\"}}"}}]`
+		`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"enforced\":{\"nodeSelector\":{\"app\":\"example\"}},\"tried\":{\"nodeSelector\":{\"pool\":\"logs\"}}}}"}}]`
 	if diff := cmp.Diff(want, string(decision.Audited.Patch.AppendJSON(nil))); diff != "" {
 		t.Errorf("audited patch (-want +got):\n%s", diff)
 	}
@@ -177,7 +177,8 @@ func TestUpdates(t *testing.T) {
 		},
 		"of the template bring an object that stood before the policy into line": {
 			edit: newImage, templateChanged: true,
-			want: answer{Patch: `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"example"}},` + injectedApp + `]`},
+			want: answer{Patch: `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"example"}},` +
+				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"app\":\"example\"}}},\"past\":[{\"templates\":[\"30468b40f684\"],\"claims\":{}}]}"}}]`},
 		},
 		"that do not touch the placement are let through on an object that breaks the policy": {
 			old: conflicting, edit: newImage, templateChanged: true,
@@ -196,8 +197,8 @@ func TestUpdates(t *testing.T) {
 			}
 			updated := old.DeepCopy()
 			test.edit(updated)
-			in := placement.Input{DaemonSet: updated, Old: old, TemplateChanged: test.templateChanged}
-			got := answerOf(compile(t, policy(t, "own-label", ownLabel)).Decide(in).Outcome)
+			in := write{DaemonSet: updated, Old: old}
+			got := answerOf(decide(compile(t, policy(t, "own-label", ownLabel)), in).Outcome)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("Decide (-want +got):\n%s", diff)
 			}
@@ -226,7 +227,7 @@ func TestAPlacementThatNoNodeHasIsAWarningThatSaysWhatToDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ds := daemonSet(t, tutorial)
 			test.edit(ds)
-			outcome := compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: ds, Nodes: nodes}).Outcome
+			outcome := decide(compile(t, policy(t, "own-label", ownLabel)), write{DaemonSet: ds, Nodes: nodes}).Outcome
 			if diff := cmp.Diff([]string{test.want}, outcome.Warnings); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
@@ -235,7 +236,7 @@ func TestAPlacementThatNoNodeHasIsAWarningThatSaysWhatToDo(t *testing.T) {
 }
 
 func TestALeftoverPatchSaysWhoRequiresWhat(t *testing.T) {
-	outcome := compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial)}).Outcome
+	outcome := decide(compile(t, policy(t, "own-label", ownLabel)), write{DaemonSet: daemonSet(t, tutorial)}).Outcome
 	want := `spec.template.spec.nodeSelector: Required value: policy "own-label" requires app=example, and it was not there any more after mutation: try again; if it stays so, another mutating webhook takes it away`
 	if diff := cmp.Diff(want, outcome.Leftover().ToAggregate().Error()); diff != "" {
 		t.Errorf("Leftover (-want +got):\n%s", diff)

@@ -1,37 +1,49 @@
 package placement
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"berth.dev/berth/api/v1alpha1"
 )
 
-// Input is one DaemonSet on its way into the cluster. Of DaemonSet and Old only
-// these are read: name, labels, annotations and deletionTimestamp; spec.selector;
-// the pod template's labels, nodeName, hostNetwork, nodeSelector, tolerations and
-// affinity.nodeAffinity.
-// For a patch that applies, the raw object has to have the objects metadata,
-// spec, spec.template and spec.template.spec, and Affinity has to be nil exactly
-// where the raw object has none.
-type Input struct {
-	// DaemonSet is the object as it would be stored.
-	DaemonSet *appsv1.DaemonSet
+// Question is one write of a DaemonSet, on its way into the cluster. For a patch
+// that applies, the raw object has to have the objects metadata, spec,
+// spec.template and spec.template.spec.
+type Question struct {
+	// New is the object as it would be stored.
+	New *Object
 	// Old is the object as it is stored; nil on creation.
-	Old *appsv1.DaemonSet
-	// TemplateChanged says whether DaemonSet differs from Old anywhere in
-	// spec.template, also where placement does not read. It counts on updates only.
-	TemplateChanged bool
+	Old *Object
+	// RestChanged says whether New differs from Old anywhere in spec.template but
+	// in nodeSelector, required node affinity and tolerations. It counts on updates.
+	RestChanged bool
+	// RestDigests names what RestChanged compares, of New and of Old: kubectl rollout
+	// undo brings back a template as it was. It is asked on updates of a template only.
+	RestDigests func() (updated, stored string)
+	// Stated returns what the manifest states that kubectl apply keeps in its
+	// annotation; nil where the annotation is that of Old, or absent.
+	Stated func() *Template
+	// Applied says whether the request's own field manager owns the unit by server-
+	// side apply; nil where it owns none.
+	Applied func(Unit) bool
 	// Nodes is the cluster's nodes; nil when they are not known.
 	Nodes Nodes
-
-	// missing is set where there are policies that berth cannot read.
-	missing bool
-	// others are policies that do not count in this decision, but may at another.
-	others []*policy
 }
+
+// Unit is a field of the pod spec that the API server's field managers own as a
+// whole.
+type Unit int
+
+// The units that berth writes to.
+const (
+	UnitNodeSelector Unit = iota
+	UnitRequired          // affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution
+	UnitTolerations
+)
 
 // Decision is what the policies want of one DaemonSet.
 type Decision struct {
@@ -42,8 +54,7 @@ type Decision struct {
 	Audited *Outcome
 }
 
-// Outcome is what a set of policies wants of one DaemonSet. It is the zero
-// value when no policy applies.
+// Outcome is what a set of policies wants of one DaemonSet.
 type Outcome struct {
 	// Policies is the names of the policies that apply, sorted.
 	Policies []string
@@ -54,6 +65,14 @@ type Outcome struct {
 	// Warnings is what the user should know, each at most 120 characters. It holds
 	// the violations of policies whose validationActions say Warn.
 	Warnings []string
+
+	// What the readings of an outcome are made of.
+	items   []item
+	waiting []applicable
+	before  *Template
+	after   hands
+	removed []removal
+	survey  Survey
 }
 
 // Violation is one way in which a DaemonSet breaks a policy.
@@ -66,6 +85,23 @@ type Violation struct {
 
 	// warning is what a warning of it says; empty means the error's detail.
 	warning string
+	// ofNodes says that it is of nodeChecks.
+	ofNodes bool
+	// alsoOf are the names of other policies that it breaks as well.
+	alsoOf []string
+}
+
+// ratcheted is the violation with a warning in place of a denial.
+func (v Violation) ratcheted() Violation {
+	v.Actions = warnInPlaceOfDeny(v.Actions)
+	v.warning = "not applied: " + cmp.Or(v.warning, v.Detail)
+	return v
+}
+
+func warnInPlaceOfDeny(actions []v1alpha1.ValidationAction) []v1alpha1.ValidationAction {
+	actions = slices.Clone(actions)
+	actions[slices.Index(actions, v1alpha1.Deny)] = v1alpha1.Warn
+	return actions
 }
 
 // Denied returns the violations for which the request is denied; nil when it is
@@ -80,16 +116,75 @@ func (o Outcome) Denied() field.ErrorList {
 	return denied
 }
 
-// Leftover returns an error for each operation of the patch. The validating
-// webhook denies with them: the mutating webhook has been called before it, so
-// something has taken away since what a policy requires.
+func (o *Outcome) denies() bool {
+	return slices.ContainsFunc(o.Violations, func(v Violation) bool { return slices.Contains(v.Actions, v1alpha1.Deny) })
+}
+
+// Leftover returns an error for each thing that berth has written into the
+// stored object, or has to, and that the object lacks. The validating webhook
+// denies with them: the mutating webhook has been called before it, so something
+// has taken away since what a policy requires. It never denies what is there
+// beside.
 func (o Outcome) Leftover() field.ErrorList {
+	if o.before == nil || o.after.claims.empty() {
+		return nil
+	}
 	var errs field.ErrorList
-	for _, op := range o.Patch {
-		if wanted := op.wanted.String(); wanted != "" {
-			errs = append(errs, field.Required(op.field, wanted+
-				", and it was not there any more after mutation: try again; if it stays so, another mutating webhook takes it away"))
+	lacks := func(at path, policy, what string) {
+		errs = append(errs, field.Required(at.field, fmt.Sprintf("policy %q requires %s, and it was not there any more after mutation: "+
+			"try again; if it stays so, another mutating webhook takes it away", policy, what)))
+	}
+	for _, claim := range o.after.claims.labels {
+		if have, ok := o.before.NodeSelector[claim.key]; ok && have == claim.value {
+			continue
+		}
+		at := nodeSelectorPath
+		if len(o.before.NodeSelector) > 0 {
+			at = at.key(claim.key)
+		}
+		lacks(at, claim.policy, claim.key+"="+claim.value)
+	}
+	here := present(&o.after.claims, o.before)
+	complete := lackingTerms(o.after.claims.requirements, o.before)
+	for i, claim := range o.after.claims.requirements {
+		if !complete[i] {
+			lacks(termsPath, claim.policy, format(claim.NodeSelectorRequirement))
 		}
 	}
+	missing := o.after.claims.minus(&here)
+	for _, claim := range missing.tolerations {
+		lacks(tolerationsPath, claim.policy, "the toleration "+formatToleration(claim.Toleration))
+	}
 	return errs
+}
+
+// lackingTerms says of each requirement whether every term has it.
+func lackingTerms(claimed []requirementClaim, t *Template) (complete []bool) {
+	complete = make([]bool, len(claimed))
+	if len(claimed) == 0 || len(t.Affinity.Terms) == 0 {
+		return complete
+	}
+	index := newRequirementIndex(len(claimed))
+	for i := range claimed {
+		index.put(claimed[i].NodeSelectorRequirement, i)
+	}
+	counts, last, nonEmpty := make([]int, len(claimed)), make([]int, len(claimed)), 0
+	for k := range t.Affinity.Terms {
+		term := &t.Affinity.Terms[k]
+		if len(term.MatchExpressions)+len(term.MatchFields) == 0 {
+			continue
+		}
+		nonEmpty++
+		for _, expression := range term.MatchExpressions {
+			expression.Values = valueSet(expression.Values)
+			if i, found := index.find(expression); found && last[i] != k+1 {
+				last[i] = k + 1
+				counts[i]++
+			}
+		}
+	}
+	for i := range counts {
+		complete[i] = counts[i] == nonEmpty
+	}
+	return complete
 }

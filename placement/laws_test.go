@@ -25,7 +25,7 @@ func FuzzDecideKeepsTheLaws(f *testing.F) {
 		c := &choices{bytes}
 		ds, list := c.daemonSet(), c.policies()
 		before := ds.DeepCopy()
-		decision := compile(t, list...).Decide(placement.Input{DaemonSet: ds, Nodes: nodes})
+		decision := decide(compile(t, list...), write{DaemonSet: ds, Nodes: nodes})
 
 		if diff := cmp.Diff(before, ds); diff != "" {
 			t.Fatalf("not pure: the DaemonSet was written to (-before +after):\n%s", diff)
@@ -33,14 +33,14 @@ func FuzzDecideKeepsTheLaws(f *testing.F) {
 		for i := range list {
 			list[0], list[i] = list[i], list[0]
 		}
-		if diff := cmp.Diff(answerOf(decision.Outcome), answerOf(compile(t, list...).Decide(placement.Input{DaemonSet: ds, Nodes: nodes}).Outcome)); diff != "" {
+		if diff := cmp.Diff(answerOf(decision.Outcome), answerOf(decide(compile(t, list...), write{DaemonSet: ds, Nodes: nodes}).Outcome)); diff != "" {
 			t.Fatalf("not deterministic: another order of the policies, another decision (-first +second):\n%s", diff)
 		}
 		if decision.Denied() != nil {
 			return
 		}
 		patched := apply(t, ds, decision.Patch)
-		if again := compile(t, list...).Decide(placement.Input{DaemonSet: patched}); len(again.Patch) > 0 {
+		if again := decide(compile(t, list...), write{DaemonSet: patched}); len(again.Patch) > 0 {
 			t.Fatalf("not idempotent: after %s there is left %s", decision.Patch.AppendJSON(nil), again.Patch.AppendJSON(nil))
 		}
 		if ds.Annotations[placement.InjectedAnnotation] != "" {
@@ -48,7 +48,7 @@ func FuzzDecideKeepsTheLaws(f *testing.F) {
 		}
 		for _, n := range nodes {
 			one := placement.NodeList{n}
-			if one.Survey(nil, &patched.Spec.Template.Spec).Eligible > one.Survey(nil, &ds.Spec.Template.Spec).Eligible {
+			if one.Survey(nil, templateOf(patched)).Eligible > one.Survey(nil, templateOf(ds)).Eligible {
 				t.Fatalf("not narrowing: node %v is eligible after %s and was not before", n.Labels, decision.Patch.AppendJSON(nil))
 			}
 		}
@@ -69,7 +69,7 @@ func FuzzDecideIsTotal(f *testing.F) {
 		if json.Unmarshal(raw, ds) != nil {
 			return
 		}
-		decision := policies.Decide(placement.Input{DaemonSet: ds, Nodes: placement.NodeList{node("n", nil)}})
+		decision := decide(policies, write{DaemonSet: ds, Nodes: placement.NodeList{node("n", nil)}})
 		for _, w := range decision.Warnings {
 			if len(w) > 120 {
 				t.Errorf("a warning of %d characters: %s", len(w), w)
@@ -78,7 +78,7 @@ func FuzzDecideIsTotal(f *testing.F) {
 		if decision.Denied() == nil {
 			apply(t, ds, decision.Patch)
 		}
-		policies.Decide(placement.Input{DaemonSet: ds, Old: &appsv1.DaemonSet{}, TemplateChanged: true})
+		decide(policies, write{DaemonSet: ds, Old: &appsv1.DaemonSet{}})
 	})
 }
 
@@ -88,9 +88,9 @@ func FuzzTheAnnotationReadsAsPodNodeSelectorReadsIt(f *testing.F) {
 	}
 	compiled := compile(f, policy(f, "p", `nodeSelectorFrom: [{type: NamespaceAnnotation}]`))
 	f.Fuzz(func(t *testing.T, value string) {
-		policies := compiled.For(placement.Namespace{Annotations: map[string]string{v1alpha1.DefaultNamespaceAnnotation: value}})
+		namespace := placement.Namespace{Annotations: map[string]string{v1alpha1.DefaultNamespaceAnnotation: value}}
 		ds := daemonSet(t, tutorial)
-		decision := policies.Decide(placement.Input{DaemonSet: ds})
+		decision := decide(compiled, write{DaemonSet: ds, Namespace: namespace})
 		want, err := labels.ConvertSelectorToLabelsMap(value)
 		denied := decision.Denied()
 		switch {
@@ -110,7 +110,7 @@ func FuzzTheAnnotationReadsAsPodNodeSelectorReadsIt(f *testing.F) {
 // noNodes is a cluster on which every placement is denied, with its digest.
 type noNodes struct{}
 
-func (noNodes) Survey(*corev1.PodSpec, *corev1.PodSpec) placement.Survey {
+func (noNodes) Survey(*placement.Template, *placement.Template) placement.Survey {
 	return placement.Survey{Total: 1}
 }
 
@@ -132,8 +132,8 @@ func FuzzADigestNamesExactlyOneChange(f *testing.F) {
 			}
 			old, updated := daemonSet(t, tutorial), daemonSet(t, tutorial)
 			old.Spec.Template.Spec, updated.Spec.Template.Spec = pods.before, pods.after
-			in := placement.Input{DaemonSet: updated, Old: old, TemplateChanged: true, Nodes: noNodes{}}
-			denied := policies.Decide(in).Denied()
+			in := write{DaemonSet: updated, Old: old, Nodes: noNodes{}}
+			denied := decide(policies, in).Denied()
 			if denied == nil {
 				continue // The ratchet: nothing changed.
 			}
@@ -158,7 +158,7 @@ func FuzzASelectorIsDeniedWhereTheAPIServerDeniesIt(f *testing.F) {
 		ds.Spec.Selector.MatchLabels = map[string]string{key: value}
 		ds.Spec.Template.Labels = ds.Spec.Selector.MatchLabels
 		want := validation.ValidateLabels(ds.Spec.Selector.MatchLabels, field.NewPath("spec", "selector", "matchLabels"))
-		got := policies.Decide(placement.Input{DaemonSet: ds}).Denied()
+		got := decide(policies, write{DaemonSet: ds}).Denied()
 		if (len(want) > 0) != (len(got) > 0) {
 			t.Errorf("%q: %q: the API server says %v, berth says %v", key, value, want, got)
 		}

@@ -7,8 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"berth.dev/berth/placement"
 )
 
 func TestMalformedDaemonSetsAreDeniedWithTheFieldAndTheCure(t *testing.T) {
@@ -99,7 +97,7 @@ func TestMalformedDaemonSetsAreDeniedWithTheFieldAndTheCure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ds := daemonSet(t, tutorial)
 			test.edit(ds)
-			outcome := compile(t, policy(t, "own-label", ownLabel)).Decide(placement.Input{DaemonSet: ds}).Outcome
+			outcome := decide(compile(t, policy(t, "own-label", ownLabel)), write{DaemonSet: ds}).Outcome
 			got := answerOf(outcome)
 			for i := range min(len(got.Denied), len(test.want)) {
 				// The tail of a syntax error is apimachinery's, regular expression and all.

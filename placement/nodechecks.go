@@ -2,16 +2,12 @@ package placement
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -89,60 +85,85 @@ func compileLimit(path *field.Path, value *intstr.IntOrString, byDefault limit) 
 	return compiled, nil
 }
 
-// checkNodes holds the final placement against the policies' nodeChecks.
-func (d *draft) checkNodes(in Input) {
-	if in.Nodes == nil {
-		return
-	}
-	var before *corev1.PodSpec
-	if in.Old != nil {
-		before = &in.Old.Spec.Template.Spec
-	}
-	d.survey = in.Nodes.Survey(before, &d.final)
-	beyond := slices.ContainsFunc(d.policies, func(p *policy) bool { return p.tooFew(d.survey) || p.tooManyLost(d.survey) })
-	if !beyond {
-		return
-	}
-	digest := d.digest(before)
-	if d.daemonSet.Annotations[AcknowledgeAnnotation] == digest ||
-		in.Old != nil && in.Old.Annotations[AcknowledgeAnnotation] == digest {
-		return
-	}
-	meant := d.howToAcknowledge(digest, in)
-	for _, p := range d.policies {
-		if p.tooFew(d.survey) {
-			found := d.describeFewNodes()
-			d.violateNodeCheck(p, found, fmt.Sprintf("%s; policy %q asks for at least %s; %s", found, p.name, p.nodeChecks.minMatching, meant))
-		}
-		if p.tooManyLost(d.survey) {
-			found := fmt.Sprintf("deletes the pods on %d of %d nodes at once, whatever maxUnavailable is", d.survey.Lost, d.survey.Before)
-			d.violateNodeCheck(p, found, fmt.Sprintf("%s; policy %q allows %s; %s", found, p.name, p.nodeChecks.maxLost, meant))
-		}
-	}
+// nodesFound is what a template means on the cluster's nodes; zero when they are
+// not known.
+type nodesFound struct {
+	survey     Survey
+	violations []Violation
 }
 
-func (p *policy) tooFew(s Survey) bool {
+// checkNodes holds the template that is to be stored against the nodeChecks of
+// the policies that act.
+func checkNodes(r *reading, acting []applicable, after *Template) nodesFound {
+	if r.Nodes == nil || len(acting) == 0 {
+		return nodesFound{}
+	}
+	c := change{Question: r.Question, after: after}
+	if r.Old != nil {
+		c.before = &r.Old.Template
+	}
+	found := nodesFound{survey: r.Nodes.Survey(c.before, after)}
+	s := &found.survey
+	if !slices.ContainsFunc(acting, func(p applicable) bool { return p.tooFew(s) || p.tooManyLost(s) }) {
+		return found
+	}
+	digest := c.digest()
+	if r.New.Annotations[AcknowledgeAnnotation] == digest || r.Old != nil && r.Old.Annotations[AcknowledgeAnnotation] == digest {
+		return found
+	}
+	meant := c.howToAcknowledge(digest)
+	// A template that stays as it is stored deletes no pod: nobody is denied for it.
+	stays := c.before != nil && c.before.Equal(after)
+	for _, p := range acting {
+		if p.tooFew(s) {
+			few := describeFewNodes(s, after)
+			found.violations = append(found.violations, p.violateNodeCheck(stays, few,
+				fmt.Sprintf("%s; policy %q asks for at least %s; %s", few, p.name, p.nodeChecks.minMatching, meant)))
+		}
+		if p.tooManyLost(s) {
+			lost := fmt.Sprintf("deletes the pods on %d of %d nodes at once, whatever maxUnavailable is", s.Lost, s.Before)
+			found.violations = append(found.violations, p.violateNodeCheck(stays, lost,
+				fmt.Sprintf("%s; policy %q allows %s; %s", lost, p.name, p.nodeChecks.maxLost, meant)))
+		}
+	}
+	return found
+}
+
+func (p *policy) tooFew(s *Survey) bool {
 	return p.nodeChecks.minMatching.undercutBy(s.Eligible, s.Total)
 }
 
-func (p *policy) tooManyLost(s Survey) bool { return p.nodeChecks.maxLost.exceededBy(s.Lost, s.Before) }
+func (p *policy) tooManyLost(s *Survey) bool {
+	return p.nodeChecks.maxLost.exceededBy(s.Lost, s.Before)
+}
 
-func (d *draft) violateNodeCheck(by *policy, warning, detail string) {
-	d.violations = append(d.violations, Violation{
+func (p *policy) violateNodeCheck(stays bool, warning, detail string) Violation {
+	v := Violation{
 		Error:   field.Forbidden(podSpecPath.field, detail),
-		Policy:  by.name,
-		Actions: by.nodeChecks.actions,
+		Policy:  p.name,
+		Actions: p.nodeChecks.actions,
 		warning: warning,
-	})
+		ofNodes: true,
+	}
+	if stays && slices.Contains(v.Actions, v1alpha1.Deny) {
+		v.Actions = warnInPlaceOfDeny(v.Actions)
+	}
+	return v
+}
+
+// change is one change of one DaemonSet's placement.
+type change struct {
+	*Question
+	before, after *Template // before is nil on creation
 }
 
 // howToAcknowledge is what to do when the change is meant.
-func (d *draft) howToAcknowledge(digest string, in Input) string {
-	if in.Old == nil {
+func (c *change) howToAcknowledge(digest string) string {
+	if c.Old == nil {
 		return fmt.Sprintf("if that is meant, add the annotation %s: %s to the DaemonSet", AcknowledgeAnnotation, digest)
 	}
 	return fmt.Sprintf("if that is meant, run this and try again: kubectl annotate daemonset -n %s %s --overwrite %s=%s",
-		cmp.Or(d.daemonSet.Namespace, "default"), d.daemonSet.Name, AcknowledgeAnnotation, digest)
+		cmp.Or(c.New.Namespace, "default"), c.New.Name, AcknowledgeAnnotation, digest)
 }
 
 // lifecycleTaints is the prefix of the taints by which Kubernetes itself takes
@@ -151,61 +172,46 @@ const lifecycleTaints = "node.kubernetes.io/"
 
 // describeFewNodes says how many nodes match, and what to do about it, in the
 // length of a warning.
-func (d *draft) describeFewNodes() string {
-	found := fmt.Sprintf("matches %d of %d nodes: ", d.survey.Eligible, d.survey.Total)
-	if d.survey.Total == 0 {
+func describeFewNodes(survey *Survey, final *Template) string {
+	found := fmt.Sprintf("matches %d of %d nodes: ", survey.Eligible, survey.Total)
+	if survey.Total == 0 {
 		return found + "the cluster has none yet"
 	}
-	if d.survey.Eligible == 0 && d.survey.Blocked > 0 {
-		if strings.HasPrefix(d.survey.Taint, lifecycleTaints) {
-			return fmt.Sprintf("%s%d more are out of service for now, by the taint %s", found, d.survey.Blocked, d.survey.Taint)
+	if survey.Eligible == 0 && survey.Blocked > 0 {
+		if strings.HasPrefix(survey.Taint, lifecycleTaints) {
+			return fmt.Sprintf("%s%d more are out of service for now, by the taint %s", found, survey.Blocked, survey.Taint)
 		}
-		return fmt.Sprintf("%s%d more have the untolerated taint %s: add a toleration", found, d.survey.Blocked, d.survey.Taint)
+		return fmt.Sprintf("%s%d more have the untolerated taint %s: add a toleration", found, survey.Blocked, survey.Taint)
 	}
-	if closest := d.survey.Closest; closest.Nodes > 0 {
-		return fmt.Sprintf("%sno node has %s; %d have %s=%s", found, d.survey.Missing, closest.Nodes, closest.Key, closest.Value)
+	if closest := survey.Closest; closest.Nodes > 0 {
+		return fmt.Sprintf("%sno node has %s; %d have %s=%s", found, survey.Missing, closest.Nodes, closest.Key, closest.Value)
 	}
-	if requiredNodeAffinity(d.final.Affinity) == nil && len(d.final.NodeSelector) > 0 {
+	if !final.Affinity.Required() && len(final.NodeSelector) > 0 {
 		var labels strings.Builder
-		for _, key := range slices.Sorted(maps.Keys(d.final.NodeSelector)) {
-			labels.WriteString(" " + key + "=" + d.final.NodeSelector[key])
+		for _, key := range slices.Sorted(maps.Keys(final.NodeSelector)) {
+			labels.WriteString(" " + key + "=" + final.NodeSelector[key])
 		}
 		if hint := found + "label one with kubectl label nodes NODE" + labels.String(); len(hint) <= maxWarning {
 			return hint
 		}
 	}
-	if d.survey.Missing != "" {
-		return found + "no node has " + d.survey.Missing
+	if survey.Missing != "" {
+		return found + "no node has " + survey.Missing
 	}
 	return found + "label one to fit spec.template.spec.nodeSelector and affinity, or change them"
 }
 
-// digestLength is the length of a digest in hexadecimal digits: long enough not
-// to be met by accident, short enough to read out. It is no secret: whoever may
-// write the DaemonSet may acknowledge.
-const digestLength = 12
-
-// digest names one exact change of one DaemonSet's placement.
-func (d *draft) digest(before *corev1.PodSpec) string {
-	type placement struct {
-		NodeSelector map[string]string    `json:"nodeSelector,omitempty"`
-		Required     *corev1.NodeSelector `json:"required,omitempty"`
-		Tolerations  []corev1.Toleration  `json:"tolerations,omitempty"`
-		HostNetwork  bool                 `json:"hostNetwork,omitempty"`
+// digest names the change. It is no secret: whoever may write the DaemonSet may
+// acknowledge.
+func (c *change) digest() string {
+	b := append([]byte(nil), c.New.Namespace...)
+	b = append(append(b, '/'), c.New.Name...)
+	for _, t := range []*Template{c.before, c.after} {
+		if t == nil {
+			b = append(b, "null"...)
+			continue
+		}
+		b = strconv.AppendBool(t.appendPlacement(b), t.HostNetwork)
 	}
-	of := func(pod *corev1.PodSpec) placement {
-		return placement{pod.NodeSelector, requiredNodeAffinity(pod.Affinity), pod.Tolerations, pod.HostNetwork}
-	}
-	change := struct {
-		Namespace, Name string
-		Before          *placement `json:",omitempty"`
-		After           placement
-	}{Namespace: d.daemonSet.Namespace, Name: d.daemonSet.Name, After: of(&d.final)}
-	if before != nil {
-		was := of(before)
-		change.Before = &was
-	}
-	encoded, _ := json.Marshal(change) // Strings all the way down: cannot fail.
-	sum := sha256.Sum256(encoded)
-	return hex.EncodeToString(sum[:])[:digestLength]
+	return digestOf(b)
 }

@@ -84,7 +84,7 @@ func TestWarningsSayWhereThePodsDoNotRunAndWhatToDo(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			outcome := compile(t, policy(t, "p", test.policy)).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial), Nodes: fleet()}).Outcome
+			outcome := decide(compile(t, policy(t, "p", test.policy)), write{DaemonSet: daemonSet(t, tutorial), Nodes: fleet()}).Outcome
 			if diff := cmp.Diff(test.want, outcome.Warnings); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
@@ -96,7 +96,7 @@ func TestOneNodeMoreIsSpokenOfInTheSingular(t *testing.T) {
 	blocked := node("n-2", map[string]string{"pool": "a"})
 	blocked.Spec.Taints = []corev1.Taint{{Key: "team", Value: "b", Effect: corev1.TaintEffectNoSchedule}}
 	nodes := placement.NodeList{node("n-1", map[string]string{"pool": "a"}), blocked}
-	outcome := compile(t, policy(t, "p", "nodeSelector: {pool: a}")).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial), Nodes: nodes}).Outcome
+	outcome := decide(compile(t, policy(t, "p", "nodeSelector: {pool: a}")), write{DaemonSet: daemonSet(t, tutorial), Nodes: nodes}).Outcome
 	want := []string{"1 more node has the labels, and the untolerated taint team=b:NoSchedule: add a toleration if it is to run there"}
 	if diff := cmp.Diff(want, outcome.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
@@ -106,7 +106,7 @@ func TestOneNodeMoreIsSpokenOfInTheSingular(t *testing.T) {
 func TestNodesOutOfServiceAreNotBlamedOnTheTemplate(t *testing.T) {
 	down := node("n-1", map[string]string{"pool": "a"})
 	down.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}}
-	outcome := compile(t, policy(t, "p", "nodeSelector: {pool: a}")).Decide(placement.Input{DaemonSet: daemonSet(t, tutorial), Nodes: placement.NodeList{down}}).Outcome
+	outcome := decide(compile(t, policy(t, "p", "nodeSelector: {pool: a}")), write{DaemonSet: daemonSet(t, tutorial), Nodes: placement.NodeList{down}}).Outcome
 	want := []string{"matches 0 of 1 nodes: 1 more are out of service for now, by the taint node.kubernetes.io/not-ready:NoSchedule"}
 	if diff := cmp.Diff(want, outcome.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
@@ -166,8 +166,8 @@ func TestTheBlastRadiusOfAnUpdateIsLimited(t *testing.T) {
 			policies := compile(t, policy(t, "p", test.policy))
 			updated := onAllOfA.DeepCopy()
 			test.edit(updated)
-			in := placement.Input{DaemonSet: updated, Old: onAllOfA, TemplateChanged: true, Nodes: fleet()}
-			got := answerOf(policies.Decide(in).Outcome)
+			in := write{DaemonSet: updated, Old: onAllOfA, Nodes: fleet()}
+			got := answerOf(decide(policies, in).Outcome)
 			digest := regexp.MustCompile(`berth.dev/acknowledge=([0-9a-f]{12})`)
 			for i, denied := range got.Denied {
 				found := digest.FindStringSubmatch(denied)
@@ -179,12 +179,12 @@ func TestTheBlastRadiusOfAnUpdateIsLimited(t *testing.T) {
 				acknowledged := in
 				acknowledged.Old = onAllOfA.DeepCopy()
 				acknowledged.Old.Annotations = map[string]string{placement.AcknowledgeAnnotation: found[1]}
-				if denied := policies.Decide(acknowledged).Denied(); denied != nil {
+				if denied := decide(policies, acknowledged).Denied(); denied != nil {
 					t.Errorf("denied although it is acknowledged: %v", denied)
 				}
 				acknowledged.DaemonSet = updated.DeepCopy()
 				acknowledged.DaemonSet.Spec.Template.Spec.NodeSelector["disk"] = "none"
-				if policies.Decide(acknowledged).Denied() == nil {
+				if decide(policies, acknowledged).Denied() == nil {
 					t.Error("the acknowledgement of one change lets another through")
 				}
 			}
@@ -199,7 +199,7 @@ func TestPodsThatMayStayUntilTheyAreReplacedAreNotLost(t *testing.T) {
 	old := daemonSet(t, tutorial)
 	old.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Key: "team", Operator: "Exists"}}
 	updated := daemonSet(t, tutorial)
-	survey := fleet().Survey(&old.Spec.Template.Spec, &updated.Spec.Template.Spec)
+	survey := fleet().Survey(templateOf(old), templateOf(updated))
 	if survey.Before != 6 || survey.Eligible != 4 || survey.Lost != 0 {
 		t.Errorf("survey %+v; want pods on 6 nodes before, on 4 now, and none lost at once", survey)
 	}
@@ -213,7 +213,7 @@ func TestPodsThatATaintEvictsAreLost(t *testing.T) {
 	old := daemonSet(t, tutorial)
 	old.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Key: "team", Operator: "Exists"}}
 	updated := daemonSet(t, tutorial)
-	survey := nodes.Survey(&old.Spec.Template.Spec, &updated.Spec.Template.Spec)
+	survey := nodes.Survey(templateOf(old), templateOf(updated))
 	if survey.Before != 6 || survey.Eligible != 4 || survey.Lost != 2 {
 		t.Errorf("survey %+v; want pods on 6 nodes before, on 4 now, and 2 lost at once", survey)
 	}
@@ -222,7 +222,7 @@ func TestPodsThatATaintEvictsAreLost(t *testing.T) {
 func TestAnUpdateThatLeavesThePlacementAloneIsNotDeniedForItsNodes(t *testing.T) {
 	old := daemonSet(t, tutorial)
 	policies := compile(t, policy(t, "p", "nodeSelector: {app: example}\nnodeChecks: {validationActions: [Deny]}"))
-	got := answerOf(policies.Decide(placement.Input{DaemonSet: newImage(old), Old: old, TemplateChanged: true, Nodes: fleet()}).Outcome)
+	got := answerOf(decide(policies, write{DaemonSet: newImage(old), Old: old, Nodes: fleet()}).Outcome)
 	want := answer{Warnings: []string{
 		`not applied: matches 0 of 6 nodes: label one with kubectl label nodes NODE app=example`,
 		`not applied: deletes the pods on 4 of 4 nodes at once, whatever maxUnavailable is`,

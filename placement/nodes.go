@@ -11,9 +11,8 @@ import (
 // Nodes is the cluster's nodes at one moment.
 type Nodes interface {
 	// Survey says where the pods of a template run, and where those of an earlier
-	// one (nil: there was none) ran. Of a pod spec it reads nodeName, nodeSelector,
-	// required node affinity, tolerations and hostNetwork.
-	Survey(before, after *corev1.PodSpec) Survey
+	// one (nil: there was none) ran.
+	Survey(before, after *Template) Survey
 }
 
 // Survey is what a change of a pod template means on the cluster's nodes.
@@ -72,7 +71,7 @@ func PoolLabels() []string { return slices.Clone(poolLabels) }
 type NodeList []*corev1.Node
 
 // Survey implements Nodes.
-func (l NodeList) Survey(before, after *corev1.PodSpec) Survey {
+func (l NodeList) Survey(before, after *Template) Survey {
 	survey := Survey{Total: len(l)}
 	now := newPredicate(after)
 	var earlier *predicate
@@ -161,16 +160,16 @@ func MostFrequent(counts map[string]int) string {
 // predicate is the DaemonSet controller's own
 // (k8s.io/kubernetes pkg/controller/daemon NodeShouldRunDaemonPod).
 type predicate struct {
-	pod      *corev1.PodSpec
+	template *Template
 	affinity nodeaffinity.RequiredNodeAffinity
 }
 
-func newPredicate(pod *corev1.PodSpec) *predicate {
-	return &predicate{pod, nodeaffinity.NewRequiredNodeAffinity(pod.NodeSelector, pod.Affinity)}
+func newPredicate(t *Template) *predicate {
+	return &predicate{t, nodeaffinity.NewRequiredNodeAffinity(t.NodeSelector, t.Affinity.object())}
 }
 
 func (p *predicate) selects(node *corev1.Node) bool {
-	if p.pod.NodeName != "" && p.pod.NodeName != node.Name {
+	if p.template.NodeName != "" && p.template.NodeName != node.Name {
 		return false
 	}
 	// Like the controller, take an expression that does not parse for no match.
@@ -179,5 +178,5 @@ func (p *predicate) selects(node *corev1.Node) bool {
 }
 
 func (p *predicate) untolerated(taints []corev1.Taint) string {
-	return Untolerated(taints, p.pod)
+	return Untolerated(taints, p.template)
 }

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-
-	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // Patch is a JSON patch (RFC 6902) of a DaemonSet, in the order in which it
@@ -27,10 +25,6 @@ type Operation struct {
 	Path string
 	// Value is a string or a value that encoding/json can encode.
 	Value any
-
-	// field and wanted are for the message when the operation is left over.
-	field  *field.Path
-	wanted required
 }
 
 // AppendJSON appends the patch's JSON form to b and returns the result. An
@@ -59,18 +53,22 @@ func appendValue(b []byte, value any) []byte {
 	case string:
 		return appendString(b, v)
 	case map[string]string:
-		b = append(b, '{')
-		for i, key := range slices.Sorted(maps.Keys(v)) {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(appendString(b, key), ':')
-			b = appendString(b, v[key])
-		}
-		return append(b, '}')
+		return appendLabels(b, v)
 	}
 	encoded, _ := json.Marshal(value) // Of k8s.io/api types, strings all the way down: cannot fail.
 	return append(b, encoded...)
+}
+
+func appendLabels(b []byte, labels map[string]string) []byte {
+	b = append(b, '{')
+	for i, key := range slices.Sorted(maps.Keys(labels)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, key), ':')
+		b = appendString(b, labels[key])
+	}
+	return append(b, '}')
 }
 
 // appendString appends s as a JSON string. Labels and pointers need no escape

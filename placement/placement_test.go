@@ -2,6 +2,7 @@ package placement_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -62,6 +63,68 @@ func compile(t testing.TB, policies ...v1alpha1.PlacementPolicy) placement.Polic
 		t.Fatalf("compile policies: %v", failed)
 	}
 	return compiled
+}
+
+// write is one write of a DaemonSet, as a user makes it.
+type write struct {
+	DaemonSet, Old *appsv1.DaemonSet
+	Nodes          placement.Nodes
+	Namespace      placement.Namespace
+	Conditions     placement.Conditions
+	// Stated is the manifest that kubectl apply keeps, where this write brings one,
+	// and Applied the units that the writer's field manager applies.
+	Stated  *appsv1.DaemonSet
+	Applied []placement.Unit
+}
+
+// question is what the webhooks ask about the write.
+func (w *write) question() *placement.Question {
+	q := &placement.Question{New: placement.ObjectOf(w.DaemonSet), Nodes: w.Nodes}
+	if w.Old != nil {
+		q.Old = placement.ObjectOf(w.Old)
+		q.RestChanged = rest(w.DaemonSet) != rest(w.Old)
+		q.RestDigests = func() (updated, stored string) { return rest(w.DaemonSet), rest(w.Old) }
+	}
+	if w.Stated != nil {
+		q.Stated = func() *placement.Template { return &placement.ObjectOf(w.Stated).Template }
+	}
+	q.Applied = func(unit placement.Unit) bool { return slices.Contains(w.Applied, unit) }
+	return q
+}
+
+func templateOf(ds *appsv1.DaemonSet) *placement.Template { return &placement.ObjectOf(ds).Template }
+
+// rest is the template without what placement decides on.
+func rest(ds *appsv1.DaemonSet) string {
+	template := ds.Spec.Template.DeepCopy()
+	pod := &template.Spec
+	pod.NodeSelector, pod.Tolerations = nil, nil
+	if affinity := pod.Affinity; affinity != nil {
+		if node := affinity.NodeAffinity; node != nil {
+			node.RequiredDuringSchedulingIgnoredDuringExecution = nil
+			if len(node.PreferredDuringSchedulingIgnoredDuringExecution) == 0 {
+				affinity.NodeAffinity = nil
+			}
+		}
+		if *affinity == (corev1.Affinity{}) {
+			pod.Affinity = nil
+		}
+	}
+	encoded, err := json.Marshal(template)
+	if err != nil {
+		panic(err)
+	}
+	return string(encoded)
+}
+
+func applicable(policies placement.Policies, w write) (placement.Applicable, *placement.Question) {
+	q := w.question()
+	return policies.InNamespace(w.Namespace).Select(q.New, q.Old, w.Conditions), q
+}
+
+func decide(policies placement.Policies, w write) placement.Decision {
+	selected, q := applicable(policies, w)
+	return selected.Decide(q)
 }
 
 // apply applies a patch to the JSON form of a DaemonSet.

@@ -1,6 +1,7 @@
 package placement_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,7 +19,7 @@ func update(t *testing.T, policies placement.Policies, old *appsv1.DaemonSet, ed
 	if edit != nil {
 		edit(updated)
 	}
-	return admit(t, policies, placement.Input{DaemonSet: updated, Old: old, TemplateChanged: true})
+	return admit(t, policies, write{DaemonSet: updated, Old: old})
 }
 
 func nodeSelector(ds *appsv1.DaemonSet) map[string]string { return ds.Spec.Template.Spec.NodeSelector }
@@ -37,16 +38,16 @@ var ssd = []corev1.NodeSelectorRequirement{{Key: "disk", Operator: "In", Values:
 
 func TestWhatAPolicyWantsThatDoesNotActIsNoOrphan(t *testing.T) {
 	const pool = "nodeSelector: {pool: logs}\n"
-	created := admit(t, compile(t, policy(t, "p", pool+onSSD)), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	created := admit(t, compile(t, policy(t, "p", pool+onSSD)), write{DaemonSet: daemonSet(t, tutorial)})
 	unmet := func(string) (bool, error) { return false, nil }
 	tests := map[string]placement.Policies{
-		"its conditions are not met now": compile(t, policy(t, "p", pool+onSSD+"\nmatchConditions: [{name: c, expression: 'false'}]")).Where(unmet),
+		"its conditions are not met now": compile(t, policy(t, "p", pool+onSSD+"\nmatchConditions: [{name: c, expression: 'false'}]")),
 		"it is in mode Audit now":        compile(t, policy(t, "p", "mode: Audit\n"+pool+onSSD)),
 		"it is CreateOnly and edited":    compile(t, policy(t, "p", "updatePolicy: CreateOnly\n"+pool+"nodeRequirements: [{key: disk, operator: In, values: [ssd, nvme]}]")),
 	}
 	for name, policies := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := update(t, policies, created, nil)
+			got := admit(t, policies, write{DaemonSet: newImage(created), Old: created, Conditions: unmet})
 			if diff := cmp.Diff(created.Spec.Template.Spec.Affinity, got.Spec.Template.Spec.Affinity); diff != "" {
 				t.Errorf("affinity (-want +got):\n%s", diff)
 			}
@@ -58,10 +59,10 @@ func TestWhatAPolicyWantsThatDoesNotActIsNoOrphan(t *testing.T) {
 }
 
 func TestAValueThatTheUserSetsAfterThePolicyIsGoneIsTheUsers(t *testing.T) {
-	created := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	created := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), write{DaemonSet: daemonSet(t, tutorial)})
 	without := update(t, placement.Policies{}, created, nil)
-	if len(without.Annotations) > 0 {
-		t.Errorf("annotations when nothing of berth's is left: %v", without.Annotations)
+	if receipt := without.Annotations[placement.InjectedAnnotation]; !strings.HasPrefix(receipt, `{"version":2,"past":[`) {
+		t.Errorf("the receipt when nothing of berth's is left: %s", receipt)
 	}
 	set := func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "logs"} }
 	mine := update(t, placement.Policies{}, without, set)
@@ -71,15 +72,15 @@ func TestAValueThatTheUserSetsAfterThePolicyIsGoneIsTheUsers(t *testing.T) {
 }
 
 func TestTakingBackIsSaid(t *testing.T) {
-	created := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
-	outcome := placement.Policies{}.Decide(placement.Input{DaemonSet: newImage(created), Old: created, TemplateChanged: true}).Outcome
+	created := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), write{DaemonSet: daemonSet(t, tutorial)})
+	outcome := decide(placement.Policies{}, write{DaemonSet: newImage(created), Old: created}).Outcome
 	if diff := cmp.Diff([]string{"takes back what no policy requires any more: pool=logs"}, outcome.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 
 func TestRolloutUndoIsNotDeniedForOldRequirements(t *testing.T) {
-	before := admit(t, compile(t, policy(t, "p", onSSD)), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	before := admit(t, compile(t, policy(t, "p", onSSD)), write{DaemonSet: daemonSet(t, tutorial)})
 	changed := compile(t, policy(t, "p", "nodeRequirements: [{key: disk, operator: In, values: [nvme]}]"))
 	rolled := update(t, changed, before, nil)
 	undone := update(t, changed, rolled, func(ds *appsv1.DaemonSet) { ds.Spec.Template = *before.Spec.Template.DeepCopy() })
@@ -93,11 +94,11 @@ func TestTheRecordDoesNotGrowWhenAManifestIsAppliedAgain(t *testing.T) {
 	policies := compile(t, policy(t, "p", everything))
 	manifest := daemonSet(t, tutorial)
 	manifest.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Key: "mine", Operator: "Exists"}}
-	first := admit(t, policies, placement.Input{DaemonSet: manifest})
+	first := admit(t, policies, write{DaemonSet: manifest})
 	stored := first
 	for range 3 {
 		again := manifest.DeepCopy() // as an operator's PUT, without annotations
-		stored = admit(t, policies, placement.Input{DaemonSet: again, Old: stored, TemplateChanged: true})
+		stored = admit(t, policies, write{DaemonSet: again, Old: stored})
 	}
 	if diff := cmp.Diff(first, stored); diff != "" {
 		t.Errorf("the object (-first +later):\n%s", diff)
@@ -108,8 +109,8 @@ func TestAnUpdateThatBerthPutsRightIsNotDeniedForItsNodes(t *testing.T) {
 	policies := compile(t, policy(t, "p", "nodeSelector: {pool: logs}\nnodeChecks: {validationActions: [Deny]}"))
 	stored := daemonSet(t, tutorial)
 	stored.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "logs"}
-	in := placement.Input{DaemonSet: daemonSet(t, tutorial), Old: stored, TemplateChanged: true, Nodes: fleet()}
-	decision := policies.Decide(in)
+	in := write{DaemonSet: daemonSet(t, tutorial), Old: stored, Nodes: fleet()}
+	decision := decide(policies, in)
 	if denied := decision.Denied(); denied != nil {
 		t.Fatalf("denied: %v", denied)
 	}
@@ -121,7 +122,7 @@ func TestAnUpdateThatBerthPutsRightIsNotDeniedForItsNodes(t *testing.T) {
 func TestAValueThatAPolicyOverrodeComesBackWhenThePolicyGoes(t *testing.T) {
 	mine := daemonSet(t, tutorial)
 	mine.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "web"}
-	overridden := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}\nconflictPolicy: PreferPolicy")), placement.Input{DaemonSet: mine})
+	overridden := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}\nconflictPolicy: PreferPolicy")), write{DaemonSet: mine})
 	if diff := cmp.Diff(map[string]string{"pool": "web"}, nodeSelector(update(t, placement.Policies{}, overridden, nil))); diff != "" {
 		t.Errorf("nodeSelector (-want +got):\n%s", diff)
 	}
@@ -131,14 +132,14 @@ func TestAnObjectThatIsBeingDeletedIsLetGoAlsoWhereAPutLeavesThatOut(t *testing.
 	old, updated := daemonSet(t, tutorial), daemonSet(t, tutorial)
 	old.DeletionTimestamp = &metav1.Time{}
 	updated.Spec.Template.Spec.NodeName = "n-1"
-	in := placement.Input{DaemonSet: updated, Old: old, TemplateChanged: true}
-	if denied := compile(t, policy(t, "p", ownLabel)).Decide(in).Denied(); denied != nil {
+	in := write{DaemonSet: updated, Old: old}
+	if denied := decide(compile(t, policy(t, "p", ownLabel)), in).Denied(); denied != nil {
 		t.Errorf("denied: %v", denied)
 	}
 }
 
 func TestAnUndoOfAnObjectThatLostItsAnnotationsIsNotDenied(t *testing.T) {
-	before := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	before := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), write{DaemonSet: daemonSet(t, tutorial)})
 	changed := compile(t, policy(t, "p", "nodeSelector: {pool: web}"))
 	rolled := update(t, changed, before, nil)
 	put := update(t, changed, rolled, func(ds *appsv1.DaemonSet) { ds.Annotations = nil })
@@ -149,7 +150,7 @@ func TestAnUndoOfAnObjectThatLostItsAnnotationsIsNotDenied(t *testing.T) {
 }
 
 func TestAContradictionTakesNothingBack(t *testing.T) {
-	created := admit(t, compile(t, policy(t, "p", onSSD)), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	created := admit(t, compile(t, policy(t, "p", onSSD)), write{DaemonSet: daemonSet(t, tutorial)})
 	changed := compile(t, policy(t, "p", "nodeRequirements: [{key: disk, operator: In, values: [nvme]}]\nvalidationActions: [Warn]"))
 	got := update(t, changed, created, func(ds *appsv1.DaemonSet) {
 		terms := ds.Spec.Template.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
@@ -159,19 +160,20 @@ func TestAContradictionTakesNothingBack(t *testing.T) {
 	if diff := cmp.Diff(want, expressions(got)); diff != "" {
 		t.Errorf("expressions (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(created.Annotations, got.Annotations); diff != "" {
-		t.Errorf("record (-want +got):\n%s", diff)
+	const claims = `{"version":2,"policies":{"p":{"nodeRequirements":[{"key":"disk","operator":"In","values":["ssd"]}]}},"made":"affinity"`
+	if receipt := got.Annotations[placement.InjectedAnnotation]; !strings.HasPrefix(receipt, claims) {
+		t.Errorf("receipt: %s", receipt)
 	}
 }
 
 func TestAPolicyThatAsksNothingOfADaemonSetDoesNotApply(t *testing.T) {
 	policies := compile(t,
 		policy(t, "namespace", "nodeSelectorFrom: [{type: NamespaceAnnotation}]"),
-		policy(t, "workload", "nodeSelectorFrom: [{type: WorkloadAnnotation}]")).For(placement.Namespace{Name: "plain"})
+		policy(t, "workload", "nodeSelectorFrom: [{type: WorkloadAnnotation}]"))
 	ds := daemonSet(t, tutorial)
 	ds.Spec.Template.Spec.NodeName = "n-1"
-	decision := policies.Decide(placement.Input{DaemonSet: ds, Nodes: fleet()})
-	if diff := cmp.Diff(placement.Outcome{}, decision.Outcome); diff != "" {
+	decision := decide(policies, write{DaemonSet: ds, Nodes: fleet(), Namespace: placement.Namespace{Name: "plain"}})
+	if diff := cmp.Diff(answer{}, answerOf(decision.Outcome)); diff != "" {
 		t.Errorf("outcome (-want +got):\n%s", diff)
 	}
 }

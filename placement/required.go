@@ -3,20 +3,21 @@ package placement
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// required is what the policies ask for of one DaemonSet.
+// required is what policies ask for of one DaemonSet. What several ask for is
+// there once for each.
 type required struct {
-	// labels are sorted and unique. A key that occurs more than once, with
-	// different values, is a conflict between policies.
+	// labels are sorted by key and value. A key with more than one value is a
+	// conflict between policies.
 	labels []label
-	// requirements are sorted and unique.
+	// requirements are sorted.
 	requirements []requirement
 	// tolerations are in the order of the policies.
 	tolerations []toleration
@@ -30,56 +31,125 @@ type failure struct {
 	err    *field.Error
 }
 
-// label is one required node label, and the policy that asks for it.
+// label is one required node label, the policy that asks for it, and from
+// which of its sources, for a message.
 type label struct {
 	key, value string
 	policy     *policy
-	// origin is the source, for a message.
-	origin string
+	origin     string
 }
 
-// requirement is one expression of required node affinity, and the policy that
-// asks for it.
+// requirement is one expression of required node affinity.
 type requirement struct {
 	policy *policy
+	origin string
 	corev1.NodeSelectorRequirement
 }
 
-// toleration is one toleration, and the policy that asks for it.
+// toleration is one toleration.
 type toleration struct {
 	policy *policy
 	corev1.Toleration
 }
 
 // collect gathers what the policies require of a DaemonSet.
-func collect(policies []*policy, ds *appsv1.DaemonSet) required {
+func collect(policies []applicable, object *Object) required {
 	var set required
-	for _, p := range policies {
-		before := set
-		for _, s := range p.sources {
-			s.collect(&set, p, ds)
+	for i := range policies {
+		p := &policies[i]
+		labels, requirements, failures := len(set.labels), len(set.requirements), len(set.failures)
+		if p.failed != nil {
+			set.failures = append(set.failures, failure{p.policy, p.failed})
+		} else {
+			for _, s := range p.sources {
+				s.collect(&set, p.policy, object)
+			}
 		}
-		if p.conditional {
-			unanswered("its matchConditions were not evaluated").collect(&set, p, ds)
-		}
-		if len(set.failures) > len(before.failures) {
+		if len(set.failures) > failures {
 			// Half of what a policy requires may be worse than nothing of it.
-			set.labels, set.requirements = before.labels, before.requirements
+			set.labels, set.requirements = set.labels[:labels], set.requirements[:requirements]
 			continue
 		}
 		for _, t := range p.tolerations {
-			set.tolerations = append(set.tolerations, toleration{p, t})
+			set.tolerations = append(set.tolerations, toleration{p.policy, t})
 		}
 	}
 	slices.SortStableFunc(set.labels, compareLabels)
-	set.labels = slices.CompactFunc(set.labels, func(a, b label) bool { return compareLabels(a, b) == 0 })
 	slices.SortStableFunc(set.requirements, func(a, b requirement) int {
 		return compareRequirements(a.NodeSelectorRequirement, b.NodeSelectorRequirement)
 	})
-	set.requirements = slices.CompactFunc(set.requirements, func(a, b requirement) bool {
-		return sameRequirement(a.NodeSelectorRequirement, b.NodeSelectorRequirement)
-	})
 	return set
+}
+
+// runs yields the runs of equal elements of a sorted list.
+func runs[T any](list []T, same func(a, b *T) bool) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for len(list) > 0 {
+			end := 1
+			for end < len(list) && same(&list[0], &list[end]) {
+				end++
+			}
+			if !yield(list[:end]) {
+				return
+			}
+			list = list[end:]
+		}
+	}
+}
+
+// requiredSet answers whether a thing is among those that are required.
+type requiredSet struct {
+	labels       map[[2]string]bool
+	keys         map[string]bool
+	requirements requirementIndex
+	tolerations  map[tolerationKey]bool
+	failed       map[string]bool // by the name of the policy
+}
+
+func newRequiredSet(from ...*required) requiredSet {
+	set := requiredSet{
+		labels: map[[2]string]bool{}, keys: map[string]bool{}, requirements: newRequirementIndex(0),
+		tolerations: map[tolerationKey]bool{}, failed: map[string]bool{},
+	}
+	for _, r := range from {
+		for _, l := range r.labels {
+			set.labels[[2]string{l.key, l.value}], set.keys[l.key] = true, true
+		}
+		for _, e := range r.requirements {
+			set.requirements.put(e.NodeSelectorRequirement, 0)
+		}
+		for _, t := range r.tolerations {
+			set.tolerations[keyOfToleration(t.Toleration)] = true
+		}
+		for _, f := range r.failures {
+			set.failed[f.policy.name] = true
+		}
+	}
+	return set
+}
+
+// addClaims adds what berth wrote for policies.
+func (s *requiredSet) addClaims(c *claims) {
+	for _, l := range c.labels {
+		s.labels[[2]string{l.key, l.value}] = true
+	}
+	for _, r := range c.requirements {
+		s.requirements.put(r.NodeSelectorRequirement, 0)
+	}
+	for _, t := range c.tolerations {
+		s.tolerations[keyOfToleration(t.Toleration)] = true
+	}
+}
+
+func (s *requiredSet) hasLabel(key, value string) bool { return s.labels[[2]string{key, value}] }
+
+func (s *requiredSet) hasRequirement(r corev1.NodeSelectorRequirement) bool {
+	_, found := s.requirements.find(r)
+	return found
+}
+
+func (s *requiredSet) hasToleration(t corev1.Toleration) bool {
+	return s.tolerations[keyOfToleration(t)]
 }
 
 func compareLabels(a, b label) int {
@@ -108,27 +178,8 @@ func valueSet(values []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(values)))
 }
 
-// String says who requires what, for a message.
-func (r required) String() string {
-	var wishes []string
-	for _, l := range r.labels {
-		wishes = append(wishes, l.String())
-	}
-	for _, req := range r.requirements {
-		wishes = append(wishes, req.String())
-	}
-	for _, t := range r.tolerations {
-		wishes = append(wishes, fmt.Sprintf("policy %q requires the toleration %s", t.policy.name, formatToleration(t.Toleration)))
-	}
-	return strings.Join(wishes, ", ")
-}
-
 func (l label) String() string {
 	return fmt.Sprintf("policy %q requires %s=%s", l.policy.name, l.key, l.value)
-}
-
-func (r requirement) String() string {
-	return fmt.Sprintf("policy %q requires %s", r.policy.name, format(r.NodeSelectorRequirement))
 }
 
 // format writes an expression as people do: app NotIn [a, b].

@@ -15,26 +15,32 @@ import (
 	"berth.dev/berth/placement"
 )
 
-// found is a Finding in words.
-func found(f placement.Finding) string {
+// inWords is a Verdict in words.
+func inWords(v placement.Verdict) string {
 	var what []string
-	for _, v := range f.Violations {
-		what = append(what, v.Error())
+	for _, violation := range v.Violations {
+		what = append(what, violation.Error())
 	}
-	for _, w := range f.Wanted {
-		what = append(what, w.Error())
+	for _, wanted := range v.Wanted() {
+		what = append(what, wanted.Error())
 	}
-	if f.Patched {
+	if v.Changes() {
 		what = append(what, "berth writes it")
 	}
-	if f.Complies() {
+	if v.Complies() {
 		what = append(what, "complies")
 	}
-	return fmt.Sprintf("%s (%s): %s", f.Policy, f.Mode, strings.Join(what, " | "))
+	return fmt.Sprintf("%s (%s): %s", v.Policy, v.Mode, strings.Join(what, " | "))
 }
 
-func TestReviewSaysOfEachPolicyWhatItFinds(t *testing.T) {
-	const wantsBlue = `spec.template.spec.nodeSelector: Required value: policy %q requires pool=blue`
+// verdicts is what the next change of its template would do to a DaemonSet.
+func verdicts(policies placement.Policies, ds *appsv1.DaemonSet, nodes placement.Nodes) []placement.Verdict {
+	object := placement.ObjectOf(ds)
+	return policies.InNamespace(placement.Namespace{}).Select(object, object, nil).Verdicts(placement.NextTemplateChange(object, nodes))
+}
+
+func TestEachPolicyHasItsOwnVerdict(t *testing.T) {
+	const wantsBlue = `spec.template.spec.nodeSelector[pool]: Required value: policy %q requires pool=blue`
 	red := func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "red"} }
 	tests := map[string]struct {
 		policies map[string]string
@@ -58,15 +64,15 @@ func TestReviewSaysOfEachPolicyWhatItFinds(t *testing.T) {
 			policies: map[string]string{"a": `nodeSelector: {pool: blue}`, "b": `nodeSelector: {pool: red}`},
 			edit:     red,
 			want: []string{
-				`a (Enforce): spec.template.spec.nodeSelector[pool]: Forbidden: policy "a" requires pool=blue, policy "b" requires pool=red: change one of the policies`,
-				`b (Enforce): spec.template.spec.nodeSelector[pool]: Forbidden: policy "b" requires pool=red, policy "a" requires pool=blue: change one of the policies`,
+				`a (Enforce): spec.template.spec.nodeSelector[pool]: Forbidden: policy "a" requires pool=blue (from its nodeSelector), policy "b" requires pool=red (from its nodeSelector): no node has both; ask a cluster admin to change one of them`,
+				`b (Enforce): spec.template.spec.nodeSelector[pool]: Forbidden: policy "a" requires pool=blue (from its nodeSelector), policy "b" requires pool=red (from its nodeSelector): no node has both; ask a cluster admin to change one of them`,
 			},
 		},
 		"one in mode Audit does not trouble those in mode Enforce": {
 			policies: map[string]string{"a": `{mode: Audit, nodeSelector: {pool: blue}}`, "b": `nodeSelector: {pool: red}`},
 			edit:     red,
 			want: []string{
-				`a (Audit): spec.template.spec.nodeSelector[pool]: Forbidden: policy "a" requires pool=blue, policy "b" requires pool=red: change one of the policies`,
+				`a (Audit): spec.template.spec.nodeSelector[pool]: Forbidden: policy "a" requires pool=blue (from its nodeSelector), policy "b" requires pool=red (from its nodeSelector): no node has both; ask a cluster admin to change one of them`,
 				`b (Enforce): complies`,
 			},
 		},
@@ -119,7 +125,7 @@ func TestReviewSaysOfEachPolicyWhatItFinds(t *testing.T) {
 		},
 		"requirements and tolerations": {
 			policies: map[string]string{"a": `{nodeRequirements: [{key: virtual, operator: DoesNotExist}], tolerations: [{key: gpu, operator: Exists}]}`},
-			want: []string{`a (Enforce): spec.template.spec.affinity: Required value: policy "a" requires virtual DoesNotExist` +
+			want: []string{`a (Enforce): spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: policy "a" requires virtual DoesNotExist` +
 				` | spec.template.spec.tolerations: Required value: policy "a" requires the toleration gpu | berth writes it`},
 		},
 	}
@@ -134,8 +140,8 @@ func TestReviewSaysOfEachPolicyWhatItFinds(t *testing.T) {
 				policies = append(policies, policy(t, name, spec))
 			}
 			var got []string
-			for _, f := range compile(t, policies...).Review(placement.Input{DaemonSet: ds}).Findings {
-				got = append(got, found(f))
+			for _, v := range verdicts(compile(t, policies...), ds, nil) {
+				got = append(got, inWords(v))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -144,7 +150,7 @@ func TestReviewSaysOfEachPolicyWhatItFinds(t *testing.T) {
 	}
 }
 
-func TestNodeChecksAreTheirOwnPolicysFinding(t *testing.T) {
+func TestNodeChecksAreInTheirOwnPolicysVerdict(t *testing.T) {
 	policies := compile(t,
 		policy(t, "a", `{nodeSelector: {pool: blue}, nodeChecks: {minMatchingNodes: 2}}`),
 		policy(t, "b", `{nodeSelector: {pool: blue}, nodeChecks: {minMatchingNodes: 1}}`))
@@ -152,8 +158,8 @@ func TestNodeChecksAreTheirOwnPolicysFinding(t *testing.T) {
 	ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "blue"}
 	nodes := placement.NodeList{node("n-1", map[string]string{"pool": "blue"})}
 	complies := map[string]bool{}
-	for _, f := range policies.Review(placement.Input{DaemonSet: ds, Nodes: nodes}).Findings {
-		complies[f.Policy] = f.Complies()
+	for _, v := range verdicts(policies, ds, nodes) {
+		complies[v.Policy] = v.Complies()
 	}
 	if diff := cmp.Diff(map[string]bool{"a": false, "b": true}, complies); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -179,12 +185,11 @@ func TestADaemonSetCompliesWithAllPoliciesWhereDecideLeavesNothingToDo(t *testin
 		for _, selector := range selectors {
 			ds := daemonSet(t, tutorial)
 			ds.Spec.Template.Spec.NodeSelector = selector
-			in := placement.Input{DaemonSet: ds, Nodes: nodes}
-			decision := policies.Decide(in)
+			in := write{DaemonSet: ds, Nodes: nodes}
+			decision := decide(policies, in)
 			want := len(decision.Patch)+len(decision.Violations) == 0
-			findings := policies.Review(in).Findings
-			if got := !slices.ContainsFunc(findings, func(f placement.Finding) bool { return !f.Complies() }); got != want {
-				t.Errorf("policies %05b on %v: Review says complies %t, Decide %+v", mask, selector, got, decision)
+			if got := !slices.ContainsFunc(verdicts(policies, ds, nodes), func(v placement.Verdict) bool { return !v.Complies() }); got != want {
+				t.Errorf("policies %05b on %v: the verdicts say complies %t, Decide %+v", mask, selector, got, decision)
 			}
 		}
 	}
@@ -201,7 +206,7 @@ func TestConflictsNameEachOtherWhateverTheOrder(t *testing.T) {
 	want := []placement.Conflict{{Key: "pool", Wishes: []placement.Wish{{Policy: "a", Value: "blue"}, {Policy: "b", Value: "green"}, {Policy: "c", Value: "blue"}}}}
 	for range 10 {
 		list = append(list[1:], list[0])
-		if diff := cmp.Diff(want, compile(t, list...).Conflicts()); diff != "" {
+		if diff := cmp.Diff(want, compile(t, list...).InNamespace(placement.Namespace{}).Conflicts()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}

@@ -22,12 +22,12 @@ type revision struct{ own, stored *appsv1.DaemonSet }
 // write admits an update; a denied one changes nothing.
 func (l *life) write(t *testing.T, own, updated *appsv1.DaemonSet) {
 	t.Helper()
-	decision := l.policies.Decide(placement.Input{DaemonSet: updated, Old: l.stored, TemplateChanged: true})
+	decision := decide(l.policies, write{DaemonSet: updated, Old: l.stored})
 	if decision.Denied() != nil {
 		return
 	}
 	l.past = append(l.past, revision{l.own, l.stored})
-	l.own, l.stored = own, admit(t, l.policies, placement.Input{DaemonSet: updated, Old: l.stored, TemplateChanged: true})
+	l.own, l.stored = own, admit(t, l.policies, write{DaemonSet: updated, Old: l.stored})
 }
 
 func FuzzALifeOfWritesNeverWidensWhatTheAuthorMeant(f *testing.F) {
@@ -57,7 +57,7 @@ func FuzzALifeOfWritesNeverWidensWhatTheAuthorMeant(f *testing.F) {
 			}
 			for _, n := range nodes {
 				one := placement.NodeList{n}
-				if one.Survey(nil, &l.stored.Spec.Template.Spec).Eligible > one.Survey(nil, &l.own.Spec.Template.Spec).Eligible {
+				if one.Survey(nil, templateOf(l.stored)).Eligible > one.Survey(nil, templateOf(l.own)).Eligible {
 					t.Fatalf("node %v is eligible, and its author never meant it: %+v", n.Labels, l.stored.Spec.Template.Spec)
 				}
 			}

@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,29 +17,24 @@ var selectorOperators = []metav1.LabelSelectorOperator{
 // checkShape finds what makes a DaemonSet malformed for any policy, and says
 // whether its selector can be read. Mutating admission runs before the API server
 // validates, so all of it can be seen here.
-func (d *draft) checkShape() (readable bool) {
-	spec := &d.daemonSet.Spec
-	if spec.Template.Spec.NodeName != "" {
-		d.violateAll(field.Forbidden(nodeNamePath.field,
+func checkShape(object *Object) (errs field.ErrorList, readable bool) {
+	if object.Template.NodeName != "" {
+		errs = append(errs, field.Forbidden(nodeNamePath.field,
 			"it binds every pod to one node, past all node labels: remove it, and label the node instead"))
 	}
-	selector := spec.Selector
+	selector := object.Selector
 	if selector == nil || len(selector.MatchLabels)+len(selector.MatchExpressions) == 0 {
-		d.violateAll(field.Required(selectorPath.field,
-			"it must select the DaemonSet's own pods: copy spec.template.metadata.labels into spec.selector.matchLabels"))
-		return false
+		return append(errs, field.Required(selectorPath.field,
+			"it must select the DaemonSet's own pods: copy spec.template.metadata.labels into spec.selector.matchLabels")), false
 	}
-	if errs := validateSelector(selector); len(errs) > 0 {
-		for _, err := range errs {
-			d.violateAll(err)
-		}
-		return false
+	if invalid := validateSelector(selector); len(invalid) > 0 {
+		return append(errs, invalid...), false
 	}
-	if !selectorMatches(selector, spec.Template.Labels) {
-		d.violateAll(field.Invalid(templateLabelsPath.field, labels.Set(spec.Template.Labels).String(),
+	if !selectorMatches(selector, object.Template.Labels) {
+		errs = append(errs, field.Invalid(templateLabelsPath.field, labels.Set(object.Template.Labels).String(),
 			"must match spec.selector ("+metav1.FormatLabelSelector(selector)+"): add what is missing to the template's labels"))
 	}
-	return true
+	return errs, true
 }
 
 func validateSelector(selector *metav1.LabelSelector) field.ErrorList {
@@ -104,14 +98,4 @@ func selectorMatches(selector *metav1.LabelSelector, set map[string]string) bool
 	}
 	compiled, err := metav1.LabelSelectorAsSelector(selector)
 	return err == nil && compiled.Matches(labels.Set(set))
-}
-
-// violateAll records a violation of all policies. It stands under the name of
-// the first that denies for it, or else of the first.
-func (d *draft) violateAll(err *field.Error) {
-	by := d.policies[0]
-	if i := slices.IndexFunc(d.policies, (*policy).denies); i >= 0 {
-		by = d.policies[i]
-	}
-	d.violate(by, err)
 }

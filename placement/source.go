@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"berth.dev/berth/api/v1alpha1"
@@ -13,9 +12,9 @@ import (
 // source is one place from which a policy takes what it requires.
 type source interface {
 	// collect adds what the source requires of the DaemonSet to the set.
-	collect(set *required, by *policy, ds *appsv1.DaemonSet)
+	collect(set *required, by *policy, object *Object)
 	// asks says whether the source has anything to say of the DaemonSet at all.
-	asks(ds *appsv1.DaemonSet) bool
+	asks(object *Object) bool
 }
 
 // literal is required labels that do not depend on the DaemonSet.
@@ -24,24 +23,24 @@ type literal struct {
 	origin string
 }
 
-func (l literal) collect(set *required, by *policy, _ *appsv1.DaemonSet) {
+func (l literal) collect(set *required, by *policy, _ *Object) {
 	for key, value := range l.labels {
 		set.labels = append(set.labels, label{key: key, value: value, policy: by, origin: l.origin})
 	}
 }
 
-func (l literal) asks(*appsv1.DaemonSet) bool { return len(l.labels) > 0 }
+func (l literal) asks(*Object) bool { return len(l.labels) > 0 }
 
 // expressions is a policy's own nodeRequirements.
 type expressions []corev1.NodeSelectorRequirement
 
-func (e expressions) collect(set *required, by *policy, _ *appsv1.DaemonSet) {
+func (e expressions) collect(set *required, by *policy, _ *Object) {
 	for _, expression := range e {
-		set.requirements = append(set.requirements, requirement{by, expression})
+		set.requirements = append(set.requirements, requirement{by, "its nodeRequirements", expression})
 	}
 }
 
-func (e expressions) asks(*appsv1.DaemonSet) bool { return len(e) > 0 }
+func (e expressions) asks(*Object) bool { return len(e) > 0 }
 
 // workloadSelector is a DaemonSet's own spec.selector.
 type workloadSelector struct {
@@ -56,20 +55,20 @@ func newWorkloadSelector(from *v1alpha1.WorkloadSelectorSource) workloadSelector
 	return workloadSelector{slices.Clone(from.KeyPrefixes), slices.Clone(from.ExceptKeys)}
 }
 
-func (w workloadSelector) collect(set *required, by *policy, ds *appsv1.DaemonSet) {
-	selector := ds.Spec.Selector
+func (w workloadSelector) collect(set *required, by *policy, object *Object) {
+	selector := object.Selector
 	if selector == nil {
 		return
 	}
 	for key, value := range selector.MatchLabels {
 		if w.counts(key) {
-			set.labels = append(set.labels, label{key: key, value: value, policy: by, origin: "the DaemonSet's spec.selector"})
+			set.labels = append(set.labels, label{key: key, value: value, policy: by, origin: originSelector})
 		}
 	}
 	for _, expression := range selector.MatchExpressions {
 		if w.counts(expression.Key) {
 			// The four operators of a label selector have the same names and meanings in node affinity.
-			set.requirements = append(set.requirements, requirement{by, corev1.NodeSelectorRequirement{
+			set.requirements = append(set.requirements, requirement{by, originSelector, corev1.NodeSelectorRequirement{
 				Key:      expression.Key,
 				Operator: corev1.NodeSelectorOperator(expression.Operator),
 				Values:   slices.Compact(slices.Sorted(slices.Values(expression.Values))),
@@ -78,8 +77,10 @@ func (w workloadSelector) collect(set *required, by *policy, ds *appsv1.DaemonSe
 	}
 }
 
+const originSelector = "the DaemonSet's spec.selector"
+
 // asks is true also where there is no selector: that is what is wrong then.
-func (w workloadSelector) asks(*appsv1.DaemonSet) bool { return true }
+func (w workloadSelector) asks(*Object) bool { return true }
 
 func (w workloadSelector) counts(key string) bool {
 	if slices.Contains(w.exceptKeys, key) {

@@ -11,9 +11,9 @@ import (
 // there is none. Such pods tolerate what the template tolerates, and what the
 // controller adds (k8s.io/kubernetes pkg/controller/daemon/util
 // AddOrUpdateDaemonPodTolerations).
-func Untolerated(taints []corev1.Taint, pod *corev1.PodSpec) string {
+func Untolerated(taints []corev1.Taint, t *Template) string {
 	for _, taint := range taints {
-		if Blocks(taint) && !toleratedBy(pod, taint) {
+		if Blocks(taint) && !toleratedBy(t, taint) {
 			return taint.ToString()
 		}
 	}
@@ -22,15 +22,15 @@ func Untolerated(taints []corev1.Taint, pod *corev1.PodSpec) string {
 
 // Evicted says whether such pods, where they run already, must go because of the
 // taints: those of the effect NoSchedule let them stay until they are replaced.
-func Evicted(taints []corev1.Taint, pod *corev1.PodSpec) bool {
+func Evicted(taints []corev1.Taint, t *Template) bool {
 	return slices.ContainsFunc(taints, func(taint corev1.Taint) bool {
-		return taint.Effect == corev1.TaintEffectNoExecute && !toleratedBy(pod, taint)
+		return taint.Effect == corev1.TaintEffectNoExecute && !toleratedBy(t, taint)
 	})
 }
 
-func toleratedBy(pod *corev1.PodSpec, taint corev1.Taint) bool {
-	return toleratedByAny(taint, pod.Tolerations) || toleratedByAny(taint, controllerTolerations) ||
-		pod.HostNetwork && tolerates(hostNetworkToleration, taint)
+func toleratedBy(t *Template, taint corev1.Taint) bool {
+	return toleratedByAny(taint, t.Tolerations) || toleratedByAny(taint, controllerTolerations) ||
+		t.HostNetwork && tolerates(hostNetworkToleration, taint)
 }
 
 // Blocks says whether a taint can keep a pod off a node at all.

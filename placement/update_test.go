@@ -13,9 +13,9 @@ import (
 
 // admit sends an object through policies as the webhooks do, and returns it as
 // it is stored. The test fails when it is denied.
-func admit(t *testing.T, policies placement.Policies, in placement.Input) *appsv1.DaemonSet {
+func admit(t *testing.T, policies placement.Policies, in write) *appsv1.DaemonSet {
 	t.Helper()
-	decision := policies.Decide(in)
+	decision := decide(policies, in)
 	if denied := decision.Denied(); denied != nil {
 		t.Fatalf("denied: %v", denied.ToAggregate())
 	}
@@ -25,7 +25,7 @@ func admit(t *testing.T, policies placement.Policies, in placement.Input) *appsv
 	}
 	again := in
 	again.DaemonSet = stored
-	if left := policies.Decide(again); len(left.Patch) > 0 || left.Denied() != nil {
+	if left := decide(policies, again); len(left.Patch) > 0 || left.Denied() != nil {
 		t.Fatalf("the validating webhook finds left over %s and denies %v", left.Patch.AppendJSON(nil), left.Denied())
 	}
 	return stored
@@ -50,13 +50,13 @@ func TestAnUpdatePolicySaysWhichUpdatesBringADaemonSetIntoLine(t *testing.T) {
 			annotated := old.DeepCopy()
 			annotated.Annotations = map[string]string{"a": "b"}
 			got := struct{ annotated, rolled map[string]string }{
-				admit(t, policies, placement.Input{DaemonSet: annotated, Old: old}).Spec.Template.Spec.NodeSelector,
-				admit(t, policies, placement.Input{DaemonSet: newImage(old), Old: old, TemplateChanged: true}).Spec.Template.Spec.NodeSelector,
+				admit(t, policies, write{DaemonSet: annotated, Old: old}).Spec.Template.Spec.NodeSelector,
+				admit(t, policies, write{DaemonSet: newImage(old), Old: old}).Spec.Template.Spec.NodeSelector,
 			}
 			if diff := cmp.Diff(test, got, cmp.AllowUnexported(got)); diff != "" {
 				t.Errorf("nodeSelector (-want +got):\n%s", diff)
 			}
-			if created := admit(t, policies, placement.Input{DaemonSet: old}); created.Spec.Template.Spec.NodeSelector["pool"] != "logs" {
+			if created := admit(t, policies, write{DaemonSet: old}); created.Spec.Template.Spec.NodeSelector["pool"] != "logs" {
 				t.Error("a new DaemonSet is not brought into line")
 			}
 		})
@@ -82,19 +82,16 @@ func TestARemovedPolicyLeavesNoOrphanOnTheNextTemplateChange(t *testing.T) {
 			if terms != "" {
 				withAffinity(t, created, terms)
 			}
-			stored := admit(t, compile(t, policy(t, "p", everything)), placement.Input{DaemonSet: created})
+			stored := admit(t, compile(t, policy(t, "p", everything)), write{DaemonSet: created})
 
 			annotated := stored.DeepCopy()
 			annotated.Labels = map[string]string{"a": "b"}
-			if diff := cmp.Diff(annotated, admit(t, placement.Policies{}, placement.Input{DaemonSet: annotated, Old: stored})); diff != "" {
+			if diff := cmp.Diff(annotated, admit(t, placement.Policies{}, write{DaemonSet: annotated, Old: stored})); diff != "" {
 				t.Errorf("an update that leaves the template alone rolls it (-want +got):\n%s", diff)
 			}
 
-			rolled := admit(t, placement.Policies{}, placement.Input{DaemonSet: newImage(stored), Old: stored, TemplateChanged: true})
+			rolled := admit(t, placement.Policies{}, write{DaemonSet: newImage(stored), Old: stored})
 			want := newImage(created).Spec.Template
-			if terms == "" {
-				want.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}}
-			}
 			if diff := cmp.Diff(want, rolled.Spec.Template); diff != "" {
 				t.Errorf("template (-want +got):\n%s", diff)
 			}
@@ -103,31 +100,31 @@ func TestARemovedPolicyLeavesNoOrphanOnTheNextTemplateChange(t *testing.T) {
 }
 
 func TestAChangedPolicyReplacesOnlyItsOwnValues(t *testing.T) {
-	stored := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs, zone: a}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	stored := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs, zone: a}")), write{DaemonSet: daemonSet(t, tutorial)})
 	changed := compile(t, policy(t, "p", "nodeSelector: {pool: web, zone: b}\nconflictPolicy: PreferExisting"))
 
 	edited := newImage(stored)
 	edited.Spec.Template.Spec.NodeSelector["zone"] = "mine"
-	got := admit(t, changed, placement.Input{DaemonSet: edited, Old: stored, TemplateChanged: true})
+	got := admit(t, changed, write{DaemonSet: edited, Old: stored})
 	if diff := cmp.Diff(map[string]string{"pool": "web", "zone": "mine"}, got.Spec.Template.Spec.NodeSelector); diff != "" {
 		t.Errorf("nodeSelector (-want +got):\n%s", diff)
 	}
 }
 
 func TestRolloutUndoBringsBackOldValuesOfBerthsOwnAndIsNotDeniedForThem(t *testing.T) {
-	before := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	before := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), write{DaemonSet: daemonSet(t, tutorial)})
 	after := compile(t, policy(t, "p", "nodeSelector: {pool: web}"))
-	rolled := admit(t, after, placement.Input{DaemonSet: newImage(before), Old: before, TemplateChanged: true})
+	rolled := admit(t, after, write{DaemonSet: newImage(before), Old: before})
 
 	undone := rolled.DeepCopy()
 	undone.Spec.Template = *before.Spec.Template.DeepCopy() // rollout undo patches the template only
-	got := admit(t, after, placement.Input{DaemonSet: undone, Old: rolled, TemplateChanged: true})
+	got := admit(t, after, write{DaemonSet: undone, Old: rolled})
 	if diff := cmp.Diff(map[string]string{"pool": "web"}, got.Spec.Template.Spec.NodeSelector); diff != "" {
 		t.Errorf("nodeSelector under the changed policy (-want +got):\n%s", diff)
 	}
-	// Without the policy there is nobody to say that the old value has to go.
-	got = admit(t, placement.Policies{}, placement.Input{DaemonSet: undone, Old: rolled, TemplateChanged: true})
-	if diff := cmp.Diff(map[string]string{"pool": "logs"}, got.Spec.Template.Spec.NodeSelector); diff != "" {
+	// Without the policy the old value goes, for it was berth's.
+	got = admit(t, placement.Policies{}, write{DaemonSet: undone, Old: rolled})
+	if diff := cmp.Diff(map[string]string(nil), got.Spec.Template.Spec.NodeSelector); diff != "" {
 		t.Errorf("nodeSelector without the policy (-want +got):\n%s", diff)
 	}
 }
@@ -154,7 +151,7 @@ func TestTolerationsAreAppendedWhereNotToleratedAlready(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ds := daemonSet(t, tutorial)
 			ds.Spec.Template.Spec.Tolerations = test.have
-			got := admit(t, compile(t, policy(t, "p", spec)), placement.Input{DaemonSet: ds})
+			got := admit(t, compile(t, policy(t, "p", spec)), write{DaemonSet: ds})
 			if diff := cmp.Diff(test.want, got.Spec.Template.Spec.Tolerations); diff != "" {
 				t.Errorf("tolerations (-want +got):\n%s", diff)
 			}
@@ -163,13 +160,13 @@ func TestTolerationsAreAppendedWhereNotToleratedAlready(t *testing.T) {
 }
 
 func TestNothingIsAnOrphanWhileAPolicyIsMissing(t *testing.T) {
-	stored := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), placement.Input{DaemonSet: daemonSet(t, tutorial)})
+	stored := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), write{DaemonSet: daemonSet(t, tutorial)})
 	missing, _ := placement.Compile([]v1alpha1.PlacementPolicy{policy(t, "p", "mode: Sleep\nnodeSelector: {pool: logs}")})
 	for name, policies := range map[string]placement.Policies{
-		"one does not compile": missing.For(placement.Namespace{}),
-		"the caller says so":   placement.Policies{}.Incomplete(),
+		"one does not compile": missing,
+		"the caller says so":   placement.Policies{}.Unreadable("p"),
 	} {
-		got := admit(t, policies, placement.Input{DaemonSet: newImage(stored), Old: stored, TemplateChanged: true})
+		got := admit(t, policies, write{DaemonSet: newImage(stored), Old: stored})
 		if diff := cmp.Diff(map[string]string{"pool": "logs"}, got.Spec.Template.Spec.NodeSelector); diff != "" {
 			t.Errorf("%s: nodeSelector (-want +got):\n%s", name, diff)
 		}

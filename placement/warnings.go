@@ -18,9 +18,9 @@ const maxWarnings = 3
 
 // warnings says what the user should know of an outcome that is let through,
 // the most important first.
-func (d *draft) warnings() []string {
+func (o *Outcome) warnings() []string {
 	var warnings []string
-	for _, v := range d.violations {
+	for _, v := range o.Violations {
 		if !slices.Contains(v.Actions, v1alpha1.Warn) {
 			continue
 		}
@@ -33,24 +33,35 @@ func (d *draft) warnings() []string {
 			warnings = append(warnings, text)
 		}
 	}
-	if len(d.dropped) > 0 && len(d.patch) > 0 {
-		warnings = append(warnings, cut("takes back what no policy requires any more: "+strings.Join(d.dropped, ", ")))
+	if taken := o.takenBack(); len(taken) > 0 && len(o.Patch) > 0 {
+		warnings = append(warnings, cut("takes back what no policy requires any more: "+strings.Join(taken, ", ")))
 	}
-	if d.survey.Eligible > 0 {
-		if d.survey.Blocked > 0 && !strings.HasPrefix(d.survey.Taint, "node-role.kubernetes.io/") && !strings.HasPrefix(d.survey.Taint, lifecycleTaints) {
+	if o.survey.Eligible > 0 {
+		if o.survey.Blocked > 0 && !strings.HasPrefix(o.survey.Taint, "node-role.kubernetes.io/") && !strings.HasPrefix(o.survey.Taint, lifecycleTaints) {
 			more := "1 more node has"
-			if d.survey.Blocked > 1 {
-				more = fmt.Sprintf("%d more nodes have", d.survey.Blocked)
+			if o.survey.Blocked > 1 {
+				more = fmt.Sprintf("%d more nodes have", o.survey.Blocked)
 			}
 			warnings = append(warnings, cut(fmt.Sprintf("%s the labels, and the untolerated taint %s: add a toleration if it is to run there",
-				more, d.survey.Taint)))
+				more, o.survey.Taint)))
 		}
-		if split := d.survey.Split; split.Pool != "" {
+		if split := o.survey.Split; split.Pool != "" {
 			warnings = append(warnings, cut(fmt.Sprintf("matches %d of %d nodes of pool %s: label the pool, not its nodes, or new nodes will not match",
 				split.Eligible, split.Total, split.Pool)))
 		}
 	}
 	return warnings[:min(len(warnings), maxWarnings)]
+}
+
+// takenBack is what is not replaced by another value of the same label.
+func (o *Outcome) takenBack() []string {
+	var texts []string
+	for _, r := range o.removed {
+		if o.after.claims.label(r.key) == nil {
+			texts = append(texts, r.text)
+		}
+	}
+	return texts
 }
 
 // cut shortens a warning to what the API server takes.

@@ -89,12 +89,14 @@ func TestLargeRequestsAreDecodedWholeOneAfterTheOther(t *testing.T) {
 
 func TestWhatBerthWroteIsTakenBackWhereNoPolicyIsForTheNamespace(t *testing.T) {
 	site := serve(t, newFacts(t, "metadata: {name: elsewhere}\nspec:\n  matchConstraints: {namespaceSelector: {matchLabels: {never: there}}}\n  nodeSelector: {a: b}\n"), logr.Discard())
-	object := replaceOnce(t, tutorial, `"containers":`, `"nodeSelector":{"app":"example"},"containers":`)
-	object = replaceOnce(t, object, `"metadata":{`, `"metadata":{"annotations":{"berth.dev/injected":"{\"nodeSelector\":{\"app\":\"example\"}}"},`)
-	got := site.ask(t, MutatePath, createReview(object))
-	want := `[{"op":"remove","path":"/spec/template/spec/nodeSelector/app"},` +
-		`{"op":"remove","path":"/metadata/annotations/berth.dev~1injected"}]`
-	if diff := cmp.Diff(want, string(got.Patch)); diff != "" {
-		t.Errorf("patch (-want +got):\n%s", diff)
+	rolled := replaceOnce(t, placed, `"image":"example-image:latest"`, `"image":"example-image:v2"`)
+	got := site.ask(t, MutatePath, updateReview(rolled, placed))
+	const want = `[{"op":"remove","path":"/spec/template/spec/nodeSelector"},{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"version\":2,\"past\":`
+	if !strings.HasPrefix(string(got.Patch), want) {
+		t.Errorf("patch %s", got.Patch)
+	}
+	copied := site.ask(t, MutatePath, createReview(placed))
+	if diff := cmp.Diff(`[{"op":"remove","path":"/metadata/annotations/berth.dev~1injected"}]`, string(copied.Patch)); diff != "" {
+		t.Errorf("of a copy, whose values are its author's (-want +got):\n%s", diff)
 	}
 }

@@ -20,7 +20,7 @@ const tutorial = `{"kind":"DaemonSet","apiVersion":"apps/v1","metadata":{"name":
 
 // placed is the tutorial's DaemonSet as berth leaves it.
 const placed = `{"kind":"DaemonSet","apiVersion":"apps/v1","metadata":{"name":"example-daemonset","namespace":"default",` +
-	`"annotations":{"berth.dev/injected":"{\"nodeSelector\":{\"app\":\"example\"}}"}},` +
+	`"annotations":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"app\":\"example\"}}}}"}},` +
 	`"spec":{"selector":{"matchLabels":{"app":"example"}},"template":{"metadata":{"labels":{"app":"example"}},` +
 	`"spec":{"containers":[{"name":"example-container","image":"example-image:latest"}],"nodeSelector":{"app":"example"}}}}}`
 

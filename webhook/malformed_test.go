@@ -90,7 +90,8 @@ func denialOf(t *testing.T, facts Facts, object string) *admissionv1.AdmissionRe
 		t.Fatal(err)
 	}
 	policies, _ := facts.Snapshot().PoliciesFor("default")
-	denied := policies.Decide(placement.Input{DaemonSet: &typed}).Denied()
+	q := placement.Question{New: placement.ObjectOf(&typed)}
+	denied := policies.Select(q.New, nil, nil).Decide(&q).Denied()
 	status := apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "DaemonSet"}, "example-daemonset", denied).Status()
 	return &admissionv1.AdmissionResponse{UID: testUID, Result: &status, AuditAnnotations: map[string]string{"policies": "own-label"}}
 }

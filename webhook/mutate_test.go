@@ -9,7 +9,7 @@ import (
 )
 
 const tutorialPatch = `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"example"}},` +
-	`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"app\":\"example\"}}"}}]`
+	`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"app\":\"example\"}}}}"}}]`
 
 var jsonPatch = admissionv1.PatchTypeJSONPatch
 

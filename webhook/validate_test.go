@@ -46,7 +46,7 @@ func TestAPolicyInModeAuditOnlyLeavesAMarkInTheAuditLog(t *testing.T) {
 		want := &admissionv1.AdmissionResponse{UID: testUID, Allowed: true, AuditAnnotations: map[string]string{
 			"audit-policies": "trial",
 			"audit-patch": `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"pool":"edge"}},` +
-				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"nodeSelector\":{\"pool\":\"edge\"}}"}}]`,
+				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"trial\":{\"nodeSelector\":{\"pool\":\"edge\"}}}}"}}]`,
 		}}
 		if diff := cmp.Diff(want, site.ask(t, path, createReview(tutorial))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", path, diff)

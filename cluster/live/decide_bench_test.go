@@ -22,16 +22,20 @@ func scaleNodesOf(b *testing.B, n int) *cluster.NodeIndex {
 }
 
 // ownLabel is an update of a DaemonSet whose template has its own label.
-func ownLabel(b *testing.B) placement.Input {
+func ownLabel(b *testing.B) (updated, old *appsv1.DaemonSet) {
 	b.Helper()
 	old, err := decodedDaemonSet(1)
 	if err != nil {
 		b.Fatal(err)
 	}
 	old.Spec.Template.Spec.NodeSelector = map[string]string{"app": "example"}
-	updated := old.DeepCopy()
+	updated = old.DeepCopy()
 	updated.Spec.Template.Spec.Containers[0].Image = "registry.example.com/team/agent:1.2.4"
-	return placement.Input{DaemonSet: updated, Old: old, TemplateChanged: true}
+	return updated, old
+}
+
+func rolled(updated, old *appsv1.DaemonSet) *placement.Question {
+	return &placement.Question{New: placement.ObjectOf(updated), Old: placement.ObjectOf(old), RestChanged: true}
 }
 
 // BenchmarkDecide is what one request costs from the snapshot to the decision,
@@ -47,12 +51,11 @@ func BenchmarkDecide(b *testing.B) {
 			namespaces := []placement.Namespace{{Name: "namespace-1", Labels: map[string]string{"team": "0"}}}
 			snapshot := cluster.NewSnapshot(policies, namespaces, index)
 			b.Run(fmt.Sprintf("nodes=%d/policies=%d", nodes, n), func(b *testing.B) {
-				in := ownLabel(b)
+				q := cluster.Question{Question: *rolled(ownLabel(b))}
 				b.ReportAllocs()
 				for b.Loop() {
-					policies, _ := snapshot.PoliciesFor("namespace-1")
-					in.Nodes = snapshot.Nodes()
-					policies.Decide(in)
+					q.Policies, _ = snapshot.PoliciesFor("namespace-1")
+					snapshot.Evaluate(&q)
 				}
 			})
 		}
@@ -95,12 +98,13 @@ func BenchmarkDecideNodeChecks(b *testing.B) {
 	}
 	for _, e := range edits {
 		b.Run(e.name, func(b *testing.B) {
-			in := ownLabel(b)
-			in.Nodes = index
-			e.edit(in.DaemonSet)
+			updated, old := ownLabel(b)
+			e.edit(updated)
+			q := rolled(updated, old)
+			q.Nodes = index
 			b.ReportAllocs()
 			for b.Loop() {
-				policies.Decide(in)
+				policies.InNamespace(placement.Namespace{}).Select(q.New, q.Old, nil).Decide(q)
 			}
 		})
 	}

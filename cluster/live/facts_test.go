@@ -48,8 +48,8 @@ func matching(snapshot *cluster.Snapshot, selector map[string]string) int {
 	return survey.Eligible + survey.Blocked
 }
 
-func selecting(selector map[string]string) *corev1.PodSpec {
-	return &corev1.PodSpec{NodeSelector: selector}
+func selecting(selector map[string]string) *placement.Template {
+	return &placement.Template{NodeSelector: selector}
 }
 
 func policiesFor(snapshot *cluster.Snapshot, namespace string) string {
@@ -227,7 +227,8 @@ func TestAChangedNamespaceAnnotationIsInTheNextSnapshot(t *testing.T) {
 	}
 	required := func() string {
 		policies, _ := facts.Snapshot().PoliciesFor("annotated")
-		outcome := policies.Decide(placement.Input{DaemonSet: newDaemonSet("annotated")}).Outcome
+		q := placement.Question{New: placement.ObjectOf(newDaemonSet("annotated"))}
+		outcome := policies.Select(q.New, nil, nil).Decide(&q).Outcome
 		return fmt.Sprintf("policies=%d %s", policies.Len(), outcome.Patch.AppendJSON(nil))
 	}
 	if got := required(); !strings.Contains(got, `{"pool":"blue"}`) {

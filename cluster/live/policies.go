@@ -25,14 +25,15 @@ func (f *Facts) compile(ctx context.Context) (placement.Policies, map[string]*co
 }
 
 func (f *Facts) compileAll(list []v1alpha1.PlacementPolicy) (placement.Policies, map[string]*conditions.Program) {
-	inForce, missing := make([]v1alpha1.PlacementPolicy, 0, len(list)), false
+	inForce := make([]v1alpha1.PlacementPolicy, 0, len(list))
+	var unreadable []string
 	programs := map[string]*conditions.Program{}
 	versions := make(map[string]policyVersion, len(list))
 	for i := range list {
 		version := f.versionOf(&list[i])
 		versions[list[i].Name] = version
 		if version.good == nil {
-			missing = true
+			unreadable = append(unreadable, list[i].Name)
 			continue
 		}
 		inForce = append(inForce, *version.good)
@@ -42,10 +43,7 @@ func (f *Facts) compileAll(list []v1alpha1.PlacementPolicy) (placement.Policies,
 	}
 	f.versions = versions
 	policies, _ := placement.Compile(inForce)
-	if missing {
-		policies = policies.Incomplete()
-	}
-	return policies, programs
+	return policies.Unreadable(unreadable...), programs
 }
 
 // policyVersion is the newest version of a policy that has been looked at, and

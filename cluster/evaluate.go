@@ -1,0 +1,39 @@
+package cluster
+
+import (
+	"berth.dev/berth/conditions"
+	"berth.dev/berth/placement"
+)
+
+// Question is what is asked of a snapshot about one DaemonSet, which is written
+// or exists: one evaluation for webhooks, audit and command line.
+type Question struct {
+	placement.Question
+	// Policies are those for the DaemonSet's namespace.
+	Policies placement.InNamespace
+	// Met answers whether matchConditions are met. It is asked only about those of
+	// policies that select the DaemonSet.
+	Met func(*conditions.Program) (bool, error)
+}
+
+// Select returns the policies that have anything to say of the DaemonSet.
+func (s *Snapshot) Select(q *Question) placement.Applicable {
+	return q.Policies.Select(q.New, q.Old, func(policy string) (bool, error) { return q.Met(s.Conditions(policy)) })
+}
+
+// Evaluate decides on the DaemonSet, on the snapshot's nodes unless the question
+// has others.
+func (s *Snapshot) Evaluate(q *Question) placement.Decision {
+	if q.Nodes == nil {
+		q.Nodes = s.nodes
+	}
+	return s.Select(q).Decide(&q.Question)
+}
+
+// Verdicts says of each policy that selects the DaemonSet what it wants of it.
+func (s *Snapshot) Verdicts(q *Question) []placement.Verdict {
+	if q.Nodes == nil {
+		q.Nodes = s.nodes
+	}
+	return s.Select(q).Verdicts(&q.Question)
+}

@@ -1,0 +1,243 @@
+package placement
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"berth.dev/berth/api/v1alpha1"
+)
+
+// evaluation is one template on its way to what policies require of it.
+type evaluation struct {
+	// object is where the policies' sources are read.
+	object *Object
+	// start is the template before, and stored what berth has in the stored one.
+	start  hands
+	stored claims
+	// acting are the policies that act on this write, waiting the others that
+	// select the object, and unreadable the names of those that do not compile.
+	acting, waiting []applicable
+	unreadable      []string
+	// changed says that the author changed the template.
+	changed bool
+	// isAuthors says whether a value that no policy requires any more is the
+	// author's own by now.
+	isAuthors func(Unit) bool
+}
+
+// plan is what an evaluation comes to.
+type plan struct {
+	after      hands
+	items      []item
+	violations []Violation
+	removed    []removal
+}
+
+// resolve takes back what nobody requires any more, and adds what is unmet.
+func (e *evaluation) resolve() plan {
+	wanted := collect(e.acting, e.object)
+	var kept required
+	if !e.start.claims.empty() || !e.stored.empty() {
+		kept = collect(e.waiting, e.object)
+	}
+	var p plan
+	p.after, p.removed = e.takeBack(&wanted, &kept)
+	if e.changed && !e.stored.empty() {
+		p.after = e.hold(p.after, &kept)
+	}
+	if len(e.acting) == 0 {
+		return p
+	}
+	shape, readable := checkShape(e.object)
+	p.violations = e.violateAll(shape)
+	if !readable {
+		return p
+	}
+	for _, f := range wanted.failures {
+		p.violations = append(p.violations, f.violation())
+	}
+	p = p.with(planLabels(p.after, wanted.labels))
+	p = p.with(planRequirements(p.after, wanted.requirements))
+	p = p.with(planTolerations(p.after, wanted.tolerations))
+	p = p.fits(e)
+	if len(wanted.labels)+len(wanted.requirements) == 0 {
+		return p
+	}
+	if contradiction := findContradiction(&p.after.template, wanted.requirements); contradiction != nil {
+		// A contradicted placement is no node: leave the template as it came.
+		p.violations = append(p.violations, e.violateAll(field.ErrorList{contradiction})...)
+		p.after, p.removed = e.start, nil
+		leave(p.items)
+	}
+	return p
+}
+
+// with returns the plan with one step more.
+func (p plan) with(step step) plan {
+	p.after = step.after
+	p.items = append(p.items, step.items...)
+	p.violations = append(p.violations, step.violations...)
+	return p
+}
+
+// step is what one kind of required things comes to.
+type step struct {
+	after      hands
+	items      []item
+	violations []Violation
+}
+
+// fits denies what could not be recorded, and so not be taken back.
+func (p plan) fits(e *evaluation) plan {
+	if p.after.claims.atMost() <= maxReceipt || len(p.after.claims.appendJSON(nil))+overheadOfEntry <= maxReceipt {
+		return p
+	}
+	err := field.TooLong(injectedPath.field, "", maxReceipt)
+	err.Detail = "what berth would add does not fit into its annotation: have the policies require less, or the DaemonSet state it itself"
+	for _, v := range e.violateAll(field.ErrorList{err}) {
+		v.Actions = []v1alpha1.ValidationAction{v1alpha1.Deny}
+		p.violations = append(p.violations, v)
+	}
+	p.after, p.removed = e.start, nil
+	leave(p.items)
+	return p
+}
+
+// violateAll makes violations of all acting policies. Each stands under the name
+// of the first that denies for it, or else of the first.
+func (e *evaluation) violateAll(errs field.ErrorList) []Violation {
+	if len(errs) == 0 {
+		return nil
+	}
+	by := e.acting[0].policy
+	if i := slices.IndexFunc(e.acting, func(a applicable) bool { return a.denies() }); i >= 0 {
+		by = e.acting[i].policy
+	}
+	names := make([]string, len(e.acting))
+	for i := range e.acting {
+		names[i] = e.acting[i].name
+	}
+	violations := make([]Violation, 0, len(errs))
+	for _, err := range errs {
+		v := by.violation(err)
+		v.alsoOf = names
+		violations = append(violations, v)
+	}
+	return violations
+}
+
+func (p *policy) denies() bool { return slices.Contains(p.actions, v1alpha1.Deny) }
+
+func (p *policy) violation(err *field.Error) Violation {
+	return Violation{Error: err, Policy: p.name, Actions: p.actions}
+}
+
+// violation is a source that could not be read: its policy's failurePolicy says
+// what happens.
+func (f *failure) violation() Violation {
+	action := v1alpha1.Deny
+	if f.policy.failurePolicy == v1alpha1.Ignore {
+		action = v1alpha1.Warn
+	}
+	return Violation{Error: f.err, Policy: f.policy.name, Actions: []v1alpha1.ValidationAction{action}}
+}
+
+// takeBack takes back what berth wrote and no policy requires any more, be it
+// one that acts on this write or waits. That may widen the placement, so it needs
+// proof: what could be the author's by now is forgotten instead, and stays.
+func (e *evaluation) takeBack(wanted, kept *required) (hands, []removal) {
+	if e.start.claims.empty() {
+		return e.start, nil
+	}
+	acting, all := newRequiredSet(wanted), newRequiredSet(wanted, kept)
+	var taken, forgotten claims
+	for _, claim := range e.start.claims.labels {
+		if all.hasLabel(claim.key, claim.value) || !e.releases(claim.policy, all.failed) {
+			continue
+		}
+		// berth's own value gives way to another one that is required.
+		if e.isAuthors(UnitNodeSelector) && !acting.keys[claim.key] {
+			forgotten.labels = append(forgotten.labels, claim)
+		} else {
+			taken.labels = append(taken.labels, claim)
+		}
+	}
+	for _, claim := range e.start.claims.requirements {
+		if all.hasRequirement(claim.NodeSelectorRequirement) || !e.releases(claim.policy, all.failed) {
+			continue
+		}
+		if e.isAuthors(UnitRequired) {
+			forgotten.requirements = append(forgotten.requirements, claim)
+		} else {
+			taken.requirements = append(taken.requirements, claim)
+		}
+	}
+	for _, claim := range e.start.claims.tolerations {
+		if all.hasToleration(claim.Toleration) || !e.releases(claim.policy, all.failed) {
+			continue
+		}
+		if e.isAuthors(UnitTolerations) {
+			forgotten.tolerations = append(forgotten.tolerations, claim)
+		} else {
+			taken.tolerations = append(taken.tolerations, claim)
+		}
+	}
+	rest := e.start
+	rest.claims = rest.claims.minus(&forgotten)
+	return rest.without(&taken)
+}
+
+// releases says whether what a policy claims may be taken back, when nobody
+// requires it. What a policy has that does not act on this write, it keeps; so
+// does one that cannot be read now.
+func (e *evaluation) releases(policy string, failed map[string]bool) bool {
+	is := func(a applicable) bool { return a.name == policy }
+	if !e.changed {
+		return slices.ContainsFunc(e.acting, is) && !failed[policy]
+	}
+	if policy == unknownPolicy {
+		return len(e.unreadable)+len(failed)+len(e.waiting) == 0
+	}
+	_, unreadable := slices.BinarySearch(e.unreadable, policy)
+	return !unreadable && !failed[policy] && !slices.ContainsFunc(e.waiting, is)
+}
+
+// hold adds again what waiting policies have in the stored template: an update
+// that dropped it, as a PUT does, takes nothing from them.
+func (e *evaluation) hold(h hands, kept *required) hands {
+	if len(e.waiting) == 0 {
+		return h
+	}
+	byName := make(map[string]*policy, len(e.waiting))
+	for i := range e.waiting {
+		byName[e.waiting[i].name] = e.waiting[i].policy
+	}
+	set := newRequiredSet(kept)
+	holder := func(name string, isRequired bool) *policy {
+		if p := byName[name]; p != nil || !isRequired {
+			return p
+		}
+		return e.waiting[0].policy
+	}
+	var held required
+	for _, claim := range e.stored.labels {
+		_, present := h.template.NodeSelector[claim.key]
+		if by := holder(claim.policy, set.hasLabel(claim.key, claim.value)); by != nil && !present {
+			held.labels = append(held.labels, label{key: claim.key, value: claim.value, policy: by})
+		}
+	}
+	for _, claim := range e.stored.requirements {
+		if by := holder(claim.policy, set.hasRequirement(claim.NodeSelectorRequirement)); by != nil {
+			held.requirements = append(held.requirements, requirement{policy: by, NodeSelectorRequirement: claim.NodeSelectorRequirement})
+		}
+	}
+	for _, claim := range e.stored.tolerations {
+		if by := holder(claim.policy, set.hasToleration(claim.Toleration)); by != nil {
+			held.tolerations = append(held.tolerations, toleration{policy: by, Toleration: claim.Toleration})
+		}
+	}
+	h = planLabels(h, held.labels).after
+	h = planRequirements(h, held.requirements).after
+	return planTolerations(h, held.tolerations).after
+}

@@ -1,0 +1,138 @@
+package placement
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"berth.dev/berth/api/v1alpha1"
+)
+
+// planLabels puts required labels into the nodeSelector.
+func planLabels(h hands, wanted []label) step {
+	s := step{after: h}
+	existing := h.template.NodeSelector
+	var added []labelClaim
+	for same := range runs(wanted, func(a, b *label) bool { return a.key == b.key }) {
+		have, present := existing[same[0].key]
+		d := decideLabel(same, h.claims.label(same[0].key), have, present)
+		for _, l := range same {
+			s.items = append(s.items, item{label: l, outcome: d.outcome, other: d.other, policy: l.policy})
+		}
+		if d.violation != nil {
+			s.violations = append(s.violations, *d.violation)
+		}
+		if d.claim != nil {
+			added = append(added, *d.claim)
+		}
+	}
+	if len(added) == 0 {
+		return s
+	}
+	selector := make(map[string]string, len(existing)+len(added))
+	maps.Copy(selector, existing)
+	for _, claim := range added {
+		selector[claim.key] = claim.value
+	}
+	s.after.template.NodeSelector = selector
+	s.after.claims.labels = append(filter(h.claims.labels, func(l labelClaim) bool {
+		return !slices.ContainsFunc(added, func(a labelClaim) bool { return a.key == l.key })
+	}), added...)
+	s.after.claims.normalize()
+	return s
+}
+
+// labelDecision is what becomes of one key.
+type labelDecision struct {
+	outcome   ItemOutcome
+	other     string
+	claim     *labelClaim // what is written
+	violation *Violation
+}
+
+// decideLabel decides on one key, for which policies have wishes, sorted by
+// value. The nodeSelector may have a value already, which berth claims or not.
+func decideLabel(wishes []label, claim *labelClaim, have string, present bool) labelDecision {
+	first := wishes[0]
+	if wishes[len(wishes)-1].value != first.value {
+		v := conflictBetween(wishes)
+		return labelDecision{outcome: InConflict, violation: &v}
+	}
+	mine := &labelClaim{policy: first.policy.name, key: first.key, value: first.value}
+	switch {
+	case !present:
+		return labelDecision{outcome: Added, claim: mine}
+	case have == first.value && claim == nil:
+		return labelDecision{outcome: Present}
+	case have == first.value:
+		if slices.ContainsFunc(wishes, func(l label) bool { return l.policy.name == claim.policy }) {
+			return labelDecision{outcome: Present}
+		}
+		mine.overridden, mine.hasOverridden = claim.overridden, claim.hasOverridden
+		return labelDecision{outcome: Present, claim: mine}
+	case claim != nil:
+		v := conflictWithClaim(wishes, claim)
+		return labelDecision{outcome: InConflict, other: have, violation: &v}
+	}
+	return decideConflict(wishes, mine, have)
+}
+
+// decideConflict decides between what policies want and another value of the
+// author's own. The most resolute of the policies counts.
+func decideConflict(wishes []label, mine *labelClaim, have string) labelDecision {
+	by := map[v1alpha1.ConflictPolicy]*policy{}
+	for _, l := range wishes {
+		if earlier := by[l.policy.conflictPolicy]; earlier == nil || l.policy.denies() && !earlier.denies() {
+			by[l.policy.conflictPolicy] = l.policy
+		}
+	}
+	if by[v1alpha1.ConflictPreferPolicy] != nil {
+		mine.policy = by[v1alpha1.ConflictPreferPolicy].name
+		mine.overridden, mine.hasOverridden = have, true
+		return labelDecision{outcome: Replaced, other: have, claim: mine}
+	}
+	rejecting := by[v1alpha1.ConflictReject]
+	if rejecting == nil {
+		return labelDecision{outcome: Kept, other: have}
+	}
+	v := rejecting.violation(field.Invalid(nodeSelectorPath.key(mine.key).field, have,
+		fmt.Sprintf("policy %q requires %q: remove the key or set it to %q", rejecting.name, mine.value, mine.value)))
+	return labelDecision{outcome: InConflict, other: have, violation: &v}
+}
+
+// conflictBetween is that policies want different values of one key.
+func conflictBetween(wanted []label) Violation {
+	var wishes, names []string
+	by := wanted[0].policy
+	for _, l := range wanted {
+		names = append(names, l.policy.name)
+		if len(wishes) <= mostOthers {
+			wishes = append(wishes, fmt.Sprintf("%s (from %s)", l, l.origin))
+		}
+		if l.policy.denies() && !by.denies() {
+			by = l.policy
+		}
+	}
+	if more := len(wanted) - len(wishes); more > 0 {
+		wishes = append(wishes, fmt.Sprintf("and %d more policies require other values", more))
+	}
+	v := by.violation(field.Forbidden(nodeSelectorPath.key(wanted[0].key).field,
+		strings.Join(wishes, ", ")+": no node has both; ask a cluster admin to change one of them"))
+	v.alsoOf = names
+	return v
+}
+
+// conflictWithClaim is that policies want another value than the one that berth
+// wrote for a policy which does not act on this write.
+func conflictWithClaim(wanted []label, claim *labelClaim) Violation {
+	by := wanted[0].policy
+	if i := slices.IndexFunc(wanted, func(l label) bool { return l.policy.denies() }); i >= 0 {
+		by = wanted[i].policy
+	}
+	return by.violation(field.Forbidden(nodeSelectorPath.key(claim.key).field,
+		fmt.Sprintf("%s, policy %q has required %s=%s: no node has both; ask a cluster admin to change one of them",
+			wanted[0], claim.policy, claim.key, claim.value)))
+}

@@ -1,0 +1,318 @@
+package placement
+
+import (
+	"encoding/json"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// InjectedAnnotation is the annotation on a DaemonSet's metadata, never on its
+// template, that holds the receipt: what of the template berth wrote. With it the
+// template that the author wrote can be told from the one that is stored. Its
+// value is canonical JSON.
+const InjectedAnnotation = "berth.dev/injected"
+
+// The limits of a receipt. All annotations of an object together end at 256 KiB.
+const (
+	maxReceipt      = 16 << 10
+	maxPast         = 10 // templates: as many revisions as a DaemonSet keeps by default
+	maxPastBytes    = 2 << 10
+	receiptVersion  = 2
+	emptyReceipt    = "{}"
+	unknownPolicy   = "" // of the receipts of the first form
+	overheadOfEntry = 64 // of a past entry, beside its claims
+)
+
+// receipt is the value of InjectedAnnotation.
+type receipt struct {
+	// text is the annotation's value, and present says that there is one.
+	text    string
+	present bool
+	claims  claims
+	// past are the receipts of earlier templates, the newest last: kubectl rollout
+	// undo brings back the template of a revision, but not the annotations.
+	past []pastReceipt
+}
+
+// pastReceipt is what berth wrote of some earlier templates, which are named by
+// their digests, the newest last.
+type pastReceipt struct {
+	Templates []string        `json:"templates"`
+	Claims    json.RawMessage `json:"claims"`
+}
+
+// claimsJSON is the form of claims in the annotation.
+type claimsJSON struct {
+	Policies   map[string]policyClaimsJSON `json:"policies,omitempty"`
+	Overridden map[string]string           `json:"overridden,omitempty"`
+	Made       string                      `json:"made,omitempty"`
+}
+
+type policyClaimsJSON struct {
+	NodeSelector     map[string]string      `json:"nodeSelector,omitempty"`
+	NodeRequirements []requirementClaimJSON `json:"nodeRequirements,omitempty"`
+	Tolerations      []corev1.Toleration    `json:"tolerations,omitempty"`
+}
+
+type requirementClaimJSON struct {
+	corev1.NodeSelectorRequirement `json:",inline"`
+	Except                         []int `json:"except,omitempty"`
+}
+
+// receiptJSON is the form of a receipt in the annotation: what berth writes, and
+// beside it the members of the first form, which had no policies.
+type receiptJSON struct {
+	Version int `json:"version,omitempty"`
+	claimsJSON
+	Past []pastReceipt `json:"past,omitempty"`
+	policyClaimsJSON
+}
+
+var madeNames = map[AffinityDepth]string{WithAffinity: "affinity", WithNodeAffinity: "nodeAffinity", WithRequired: "required"}
+
+// readReceipt reads the receipt of an object. One that berth cannot have written
+// claims nothing: everything is the author's then.
+func readReceipt(object *Object) receipt {
+	if object == nil {
+		return receipt{}
+	}
+	text, present := object.Annotations[InjectedAnnotation]
+	r := receipt{text: text, present: present}
+	if len(text) <= len(emptyReceipt) || len(text) > maxReceipt {
+		return r
+	}
+	var read receiptJSON
+	if json.Unmarshal([]byte(text), &read) != nil || read.Version > receiptVersion {
+		return r
+	}
+	if read.Version < receiptVersion {
+		r.claims = firstForm(read)
+		return r
+	}
+	r.claims = read.claims()
+	r.past = newest(read.Past)
+	return r
+}
+
+// firstForm reads what berth wrote before it recorded for whom: no policy is
+// known, the parents of an affinity that is berth's alone are taken for made.
+func firstForm(read receiptJSON) claims {
+	c := claimsJSON{
+		Policies:   map[string]policyClaimsJSON{unknownPolicy: read.policyClaimsJSON},
+		Overridden: read.Overridden,
+		Made:       madeNames[WithAffinity],
+	}
+	return c.claims()
+}
+
+func (j *claimsJSON) claims() claims {
+	var c claims
+	for policy, of := range j.Policies {
+		for key, value := range of.NodeSelector {
+			claim := labelClaim{policy: policy, key: key, value: value}
+			claim.overridden, claim.hasOverridden = j.Overridden[key]
+			c.labels = append(c.labels, claim)
+		}
+		for _, r := range of.NodeRequirements {
+			slices.Sort(r.Except)
+			c.requirements = append(c.requirements, requirementClaim{r.NodeSelectorRequirement, policy, r.Except})
+		}
+		for _, t := range of.Tolerations {
+			c.tolerations = append(c.tolerations, tolerationClaim{t, policy})
+		}
+	}
+	for depth, name := range madeNames {
+		if j.Made == name {
+			c.made = depth
+		}
+	}
+	c.normalize()
+	return c
+}
+
+// pastClaims returns the claims of the past template with the digest, if both
+// receipts know it: the new one alone could be forged.
+func pastClaims(old, updated *receipt, digest string) (claims, bool) {
+	knows := func(p pastReceipt) bool { return slices.Contains(p.Templates, digest) }
+	i := slices.IndexFunc(old.past, knows)
+	if i < 0 || !slices.ContainsFunc(updated.past, knows) {
+		return claims{}, false
+	}
+	return *old.past[i].read(), true
+}
+
+func (p *pastReceipt) read() *claims {
+	var read claimsJSON
+	if json.Unmarshal(p.Claims, &read) != nil {
+		return &claims{}
+	}
+	c := read.claims()
+	return &c
+}
+
+// withPast returns past with the template that was stored until now, without
+// the one that is to be stored, within the limits: the oldest go first.
+func withPast(past []pastReceipt, template, current string, wrote *claims) []pastReceipt {
+	if template == current {
+		return past
+	}
+	var next []pastReceipt
+	for _, p := range past {
+		p.Templates = filter(p.Templates, func(t string) bool { return t != template && t != current })
+		if len(p.Templates) > 0 {
+			next = append(next, p)
+		}
+	}
+	encoded := wrote.appendJSON(nil)
+	if n := len(next); n > 0 && string(next[n-1].Claims) == string(encoded) {
+		next[n-1].Templates = append(next[n-1].Templates, template)
+	} else {
+		next = append(next, pastReceipt{[]string{template}, encoded})
+	}
+	return newest(next)
+}
+
+// newest returns as many of past as the limits allow.
+func newest(past []pastReceipt) []pastReceipt {
+	templates, size := 0, 0
+	for i := len(past) - 1; i >= 0; i-- {
+		room := maxPast - templates
+		size += len(past[i].Claims) + overheadOfEntry
+		if size > maxPastBytes || room == 0 {
+			return past[i+1:]
+		}
+		past[i].Templates = past[i].Templates[max(0, len(past[i].Templates)-room):]
+		templates += len(past[i].Templates)
+	}
+	return past
+}
+
+// encode returns the annotation's value.
+func (r *receipt) encode() string {
+	if r.claims.empty() && len(r.past) == 0 {
+		return emptyReceipt
+	}
+	b := append([]byte(`{"version":`), '0'+receiptVersion)
+	if !r.claims.empty() {
+		b = append(b, ',')
+		b = r.claims.appendMembers(b)
+	}
+	if len(r.past) > 0 {
+		b = append(b, `,"past":[`...)
+		for i, p := range r.past {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, `{"templates":`...)
+			b = appendValue(b, p.Templates)
+			b = append(b, `,"claims":`...)
+			b = append(append(b, p.Claims...), '}')
+		}
+		b = append(b, ']')
+	}
+	return string(append(b, '}'))
+}
+
+// appendJSON appends the claims' JSON form.
+func (c *claims) appendJSON(b []byte) []byte {
+	b = append(b, '{')
+	if !c.empty() {
+		b = c.appendMembers(b)
+	}
+	return append(b, '}')
+}
+
+// appendMembers appends the members of the claims' JSON form: by hand, for
+// every patch has one. Claims must not be empty.
+func (c *claims) appendMembers(b []byte) []byte {
+	b = append(b, `"policies":{`...)
+	for i, policy := range c.policies() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, policy), ':')
+		b = c.appendPolicy(b, policy)
+	}
+	b = append(b, '}')
+	first := true
+	for _, l := range c.labels {
+		if !l.hasOverridden {
+			continue
+		}
+		if first {
+			b = append(b, `,"overridden":{`...)
+		} else {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(appendString(b, l.key), ':')
+		b = appendString(b, l.overridden)
+	}
+	if !first {
+		b = append(b, '}')
+	}
+	if c.made != WithoutAffinity {
+		b = append(b, `,"made":`...)
+		b = appendString(b, madeNames[c.made])
+	}
+	return b
+}
+
+// policies returns the names of those that claim anything, sorted.
+func (c *claims) policies() []string {
+	var names []string
+	for i := range c.labels {
+		names = append(names, c.labels[i].policy)
+	}
+	for i := range c.requirements {
+		names = append(names, c.requirements[i].policy)
+	}
+	for i := range c.tolerations {
+		names = append(names, c.tolerations[i].policy)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (c *claims) appendPolicy(b []byte, policy string) []byte {
+	b = append(b, '{')
+	start := len(b)
+	member := func(name string) {
+		if len(b) > start {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, '"'), name...), `":`...)
+	}
+	labels := map[string]string{}
+	for _, l := range c.labels {
+		if l.policy == policy {
+			labels[l.key] = l.value
+		}
+	}
+	if len(labels) > 0 {
+		member("nodeSelector")
+		b = appendValue(b, labels)
+	}
+	var requirements []requirementClaimJSON
+	for _, r := range c.requirements {
+		if r.policy == policy {
+			requirements = append(requirements, requirementClaimJSON{r.NodeSelectorRequirement, r.except})
+		}
+	}
+	if len(requirements) > 0 {
+		member("nodeRequirements")
+		b = appendValue(b, requirements)
+	}
+	var tolerations []corev1.Toleration
+	for _, t := range c.tolerations {
+		if t.policy == policy {
+			tolerations = append(tolerations, t.Toleration)
+		}
+	}
+	if len(tolerations) > 0 {
+		member("tolerations")
+		b = appendValue(b, tolerations)
+	}
+	return append(b, '}')
+}

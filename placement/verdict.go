@@ -1,0 +1,171 @@
+package placement
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"berth.dev/berth/api/v1alpha1"
+)
+
+// ItemOutcome is what becomes of one thing that a policy requires.
+type ItemOutcome string
+
+// The outcomes of required things.
+const (
+	// Present: it is there already, the author's or from an earlier write.
+	Present ItemOutcome = "present"
+	// Added: berth adds it.
+	Added ItemOutcome = "added"
+	// Replaced: berth writes it in place of the author's value (PreferPolicy).
+	Replaced ItemOutcome = "replaced"
+	// Kept: the author's other value stays (PreferExisting).
+	Kept ItemOutcome = "kept"
+	// InConflict: it cannot be added; a violation says why.
+	InConflict ItemOutcome = "conflict"
+	// Missing: it is not there, and this write does not add it.
+	Missing ItemOutcome = "missing"
+)
+
+// Item is one thing that a policy requires, and what becomes of it.
+type Item struct {
+	// Field is where it belongs, and What it is: app=example, arch NotIn [arm].
+	Field, What string
+	// Source is where the policy takes it from.
+	Source  string
+	Outcome ItemOutcome
+	// Other is the value that is replaced, kept or in conflict.
+	Other string
+}
+
+// Verdict is what one policy says of a DaemonSet.
+type Verdict struct {
+	Policy string
+	Mode   v1alpha1.Mode
+	// Waits is why the policy does not act on this write; empty where it acts.
+	Waits      Reason
+	Items      []Item
+	Violations field.ErrorList
+}
+
+// Complies says whether the policy leaves nothing to do.
+func (v *Verdict) Complies() bool {
+	return len(v.Violations) == 0 && !slices.ContainsFunc(v.Items, func(i Item) bool { return i.Outcome != Present && i.Outcome != Kept })
+}
+
+// Changes says whether berth writes anything for the policy.
+func (v *Verdict) Changes() bool {
+	return slices.ContainsFunc(v.Items, func(i Item) bool { return i.Outcome == Added || i.Outcome == Replaced })
+}
+
+// item is an Item before anybody reads it: one of the three is set.
+type item struct {
+	policy      *policy
+	label       label
+	requirement requirement
+	toleration  toleration
+	outcome     ItemOutcome
+	other       string
+}
+
+func (i *item) export() Item {
+	exported := Item{Outcome: i.outcome, Other: i.other}
+	switch {
+	case i.label.policy != nil:
+		exported.Field, exported.Source = nodeSelectorPath.key(i.label.key).field.String(), i.label.origin
+		exported.What = i.label.key + "=" + i.label.value
+	case i.requirement.policy != nil:
+		exported.Field, exported.Source = termsPath.field.String(), i.requirement.origin
+		exported.What = format(i.requirement.NodeSelectorRequirement)
+	default:
+		exported.Field, exported.Source = tolerationsPath.field.String(), "its tolerations"
+		exported.What = formatToleration(i.toleration.Toleration)
+	}
+	return exported
+}
+
+// leave says of items that nothing is written for them.
+func leave(items []item) {
+	for i := range items {
+		if items[i].outcome == Added || items[i].outcome == Replaced {
+			items[i].outcome = Missing
+		}
+	}
+}
+
+// NextTemplateChange is the question what a change of the pod template that
+// leaves its placement alone would do to a DaemonSet that exists: kubectl rollout
+// restart, say.
+func NextTemplateChange(object *Object, nodes Nodes) *Question {
+	return &Question{New: object, Old: object, RestChanged: true, Nodes: nodes}
+}
+
+// Verdicts returns one of each policy that selects the DaemonSet, in the order
+// of names. Those that do not select it are Excluded, by Policies and InNamespace.
+func (a Applicable) Verdicts(q *Question) []Verdict {
+	if q.New.Deleting {
+		return nil
+	}
+	decision := a.Decide(q)
+	verdicts := make([]Verdict, 0, len(a.list))
+	for i := range a.list {
+		p := &a.list[i]
+		// A policy in mode Audit looks at what would be if it were enforced too, and
+		// one in mode Enforce does not know of it.
+		outcome := &decision.Outcome
+		if p.mode == v1alpha1.ModeAudit {
+			outcome = decision.Audited
+		}
+		verdicts = append(verdicts, outcome.verdict(p, q))
+	}
+	return verdicts
+}
+
+func (o *Outcome) verdict(p *applicable, q *Question) Verdict {
+	v := Verdict{Policy: p.name, Mode: p.mode}
+	items := o.items
+	if i := slices.IndexFunc(o.waiting, func(w applicable) bool { return w.name == p.name }); i >= 0 {
+		v.Waits = p.waits(q.Old != nil, true)
+		if v.Waits == "" {
+			v.Waits = ReasonUpdate
+		}
+		if !p.unmet {
+			items = p.missing(q.New, &o.after.template)
+		}
+	}
+	for i := range items {
+		if items[i].policy == p.policy {
+			v.Items = append(v.Items, items[i].export())
+		}
+	}
+	for _, violation := range o.Violations {
+		if violation.Policy == p.name || slices.Contains(violation.alsoOf, p.name) {
+			v.Violations = append(v.Violations, violation.Error)
+		}
+	}
+	return v
+}
+
+// missing says what a policy that waits would ask of a template.
+func (p *applicable) missing(object *Object, t *Template) []item {
+	alone := evaluation{object: object, acting: []applicable{*p}, changed: true, start: hands{template: *t}}
+	items := alone.resolve().items
+	leave(items)
+	return items
+}
+
+// Wanted returns what the policy requires that is not there.
+func (v *Verdict) Wanted() field.ErrorList {
+	var errs field.ErrorList
+	for _, i := range v.Items {
+		if i.Outcome == Added || i.Outcome == Replaced || i.Outcome == Missing {
+			what := i.What
+			if i.Field == tolerationsPath.field.String() {
+				what = "the toleration " + what
+			}
+			errs = append(errs, field.Required(field.NewPath(i.Field), fmt.Sprintf("policy %q requires %s", v.Policy, what)))
+		}
+	}
+	return errs
+}
