@@ -73,13 +73,13 @@ func (h *hands) removeTolerations(taken []tolerationClaim) []removal {
 	// The last of equal ones, for berth appends.
 	tolerations := slices.Clone(h.template.Tolerations)
 	end := len(tolerations)
-	for i := len(tolerations) - 1; i >= 0; i-- {
-		if key := keyOfToleration(tolerations[i]); left[key] {
+	for _, toleration := range slices.Backward(h.template.Tolerations) {
+		if key := keyOfToleration(toleration); left[key] {
 			left[key] = false
 			continue
 		}
 		end--
-		tolerations[end] = tolerations[i]
+		tolerations[end] = toleration
 	}
 	h.template.Tolerations = tolerations[end:]
 	h.claims.tolerations = filter(h.claims.tolerations, func(t tolerationClaim) bool { return !gone[keyOfToleration(t.Toleration)] })
@@ -128,8 +128,8 @@ func (h *hands) removeRequirements(taken []requirementClaim) []removal {
 // index has and that is berth's.
 func removeLast(from []corev1.NodeSelectorRequirement, index *requirementIndex, isBerths func(int) bool) []corev1.NodeSelectorRequirement {
 	var gone map[int]bool
-	for i := len(from) - 1; i >= 0; i-- {
-		claim, found := index.find(from[i])
+	for i, expression := range slices.Backward(from) {
+		claim, found := index.find(expression)
 		if !found || gone[claim] || !isBerths(claim) {
 			continue
 		}

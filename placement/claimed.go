@@ -81,7 +81,7 @@ func (r *reading) claimed(all []applicable) claims {
 // pastClaims finds out that a rollout undo brings back an earlier template.
 func (r *reading) pastClaims() (claims, bool) {
 	if r.Old == nil || len(r.wasReceipt.past) == 0 || len(r.nowReceipt.past) == 0 || r.RestDigests == nil ||
-		r.New.Template.placesAs(&r.Old.Template) { // which the current receipt tells of
+		!r.RestChanged && r.New.Template.placesAs(&r.Old.Template) {
 		return claims{}, false
 	}
 	rest, _ := r.RestDigests()

@@ -15,7 +15,7 @@ type claims struct {
 	labels []labelClaim
 	// requirements are sorted and unique.
 	requirements []requirementClaim
-	// tolerations are unique, in the order of policies.
+	// tolerations are sorted by policy, and unique.
 	tolerations []tolerationClaim
 	// made is the outermost object on the way to required node affinity that berth
 	// made, or WithoutAffinity where the author had them all.
@@ -123,7 +123,9 @@ func (c *claims) normalize() {
 	c.requirements = slices.CompactFunc(c.requirements, func(a, b requirementClaim) bool {
 		return equalRequirements(a.NodeSelectorRequirement, b.NodeSelectorRequirement)
 	})
-	slices.SortStableFunc(c.tolerations, func(a, b tolerationClaim) int { return strings.Compare(a.policy, b.policy) })
+	slices.SortFunc(c.tolerations, func(a, b tolerationClaim) int {
+		return cmp.Or(strings.Compare(a.policy, b.policy), compareTolerations(a.Toleration, b.Toleration))
+	})
 	if len(c.tolerations) > 1 {
 		seen := make(map[tolerationKey]bool, len(c.tolerations))
 		c.tolerations = slices.DeleteFunc(c.tolerations, func(t tolerationClaim) bool {
@@ -136,6 +138,12 @@ func (c *claims) normalize() {
 	if len(c.requirements) == 0 {
 		c.made = WithoutAffinity
 	}
+}
+
+func compareTolerations(a, b corev1.Toleration) int {
+	x, y := keyOfToleration(a), keyOfToleration(b)
+	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(string(a.Operator), string(b.Operator)), strings.Compare(a.Value, b.Value),
+		strings.Compare(string(a.Effect), string(b.Effect)), cmp.Compare(x.seconds, y.seconds))
 }
 
 // requirementIndex finds an expression by its value, in time that does not
@@ -162,8 +170,8 @@ func (x *requirementIndex) find(r corev1.NodeSelectorRequirement) (place int, fo
 }
 
 func (x *requirementIndex) key(r corev1.NodeSelectorRequirement) []byte {
-	b := append(x.buffer[:0], r.Key...)
-	b = append(b, 0)
+	b := x.buffer[:0]
+	b = append(append(b, r.Key...), 0)
 	b = append(b, r.Operator...)
 	for _, value := range r.Values {
 		b = append(b, 0)

@@ -137,14 +137,10 @@ func (r *reading) ratchet(e *evaluation, violations []Violation) bool {
 // its receipt.
 func (r *reading) patch(after *hands) Patch {
 	patch := patchOf(&r.New.Template, &after.template)
-	next := receipt{claims: after.claims, past: r.wasReceipt.past}
 	hadAny := !r.was.claims.empty() || len(r.wasReceipt.past) > 0
-	if r.RestDigests != nil && r.Old != nil && (hadAny || !after.claims.empty()) && (r.RestChanged || !after.template.placesAs(&r.Old.Template)) {
-		updated, stored := r.RestDigests()
-		next.past = withPast(r.wasReceipt.past, r.Old.Template.named(stored), after.template.named(updated), &r.was.claims)
-	}
-	if next.claims.empty() && len(next.past) == 0 && !hadAny && !r.nowReceipt.present {
-		return patch
+	next := receipt{claims: after.claims, past: r.wasReceipt.past}
+	if hadAny || !after.claims.empty() {
+		next.past = r.pastOf(after)
 	}
 	text := next.encode()
 	if len(text) > maxReceipt {
@@ -152,13 +148,24 @@ func (r *reading) patch(after *hands) Patch {
 		text = next.encode()
 	}
 	switch {
-	case r.nowReceipt.present && text == r.nowReceipt.text:
+	case text == r.nowReceipt.text:
+	case text == emptyReceipt && !hadAny && !r.nowReceipt.present:
 	case text == emptyReceipt && !hadAny:
-		patch = append(patch, remove(injectedPath))
+		return append(patch, remove(injectedPath))
 	case len(r.New.Annotations) == 0:
-		patch = append(patch, add(annotationsPath, map[string]string{InjectedAnnotation: text}))
+		return append(patch, add(annotationsPath, map[string]string{InjectedAnnotation: text}))
 	default:
-		patch = append(patch, add(injectedPath, text))
+		return append(patch, add(injectedPath, text))
 	}
 	return patch
+}
+
+// pastOf returns the past of a template that is to be stored: where it is
+// another, the one that is stored until now belongs to it.
+func (r *reading) pastOf(after *hands) []pastReceipt {
+	if r.RestDigests == nil || r.Old == nil || !r.RestChanged && after.template.placesAs(&r.Old.Template) {
+		return r.wasReceipt.past
+	}
+	updated, stored := r.RestDigests()
+	return withPast(r.wasReceipt.past, r.Old.Template.named(stored), after.template.named(updated), &r.was.claims)
 }

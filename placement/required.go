@@ -164,13 +164,8 @@ func compareRequirements(a, b corev1.NodeSelectorRequirement) int {
 	)
 }
 
-// sameRequirement reports whether two requirements mean the same: values are a
-// set, and berth's own are sorted, but a user's may be in any order.
-func sameRequirement(a, b corev1.NodeSelectorRequirement) bool {
-	return a.Key == b.Key && a.Operator == b.Operator &&
-		slices.Equal(valueSet(a.Values), valueSet(b.Values))
-}
-
+// valueSet sorts the values of an expression, which are a set: berth's own are
+// sorted, but an author's may be in any order.
 func valueSet(values []string) []string {
 	if len(values) < 2 {
 		return values

@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admission/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -40,7 +41,7 @@ type store interface {
 
 var errDenied = errors.New("denied")
 
-// mutation is another mutating webhook.
+// otherWebhook is another mutating webhook.
 type otherWebhook func(*appsv1.DaemonSet)
 
 // phases is what the API server does with a write: it computes the new object
@@ -113,7 +114,7 @@ func (p *phases) requested(r request) (*appsv1.DaemonSet, error) {
 		if err := json.Unmarshal(r.body, &applied); err != nil {
 			return nil, err
 		}
-		object, err := p.fields.Apply(live, unstructuredOf(applied), r.manager, true)
+		object, err := p.fields.Apply(live, &unstructured.Unstructured{Object: applied}, r.manager, true)
 		if err != nil {
 			return nil, fmt.Errorf("apply: %w", err)
 		}
@@ -122,7 +123,7 @@ func (p *phases) requested(r request) (*appsv1.DaemonSet, error) {
 	body := r.body
 	if r.patch == types.StrategicMergePatchType {
 		var err error
-		if body, err = strategicpatch.StrategicMergePatch(mustJSON(live), r.body, appsv1.DaemonSet{}); err != nil {
+		if body, err = strategicpatch.StrategicMergePatch(toJSON(live), r.body, appsv1.DaemonSet{}); err != nil {
 			return nil, fmt.Errorf("patch: %w", err)
 		}
 	}
@@ -147,9 +148,9 @@ func (p *phases) admit(r request, object *appsv1.DaemonSet) (*appsv1.DaemonSet, 
 		return nil, err
 	}
 	if p.after != nil {
-		seen := string(mustJSON(object))
+		seen := string(toJSON(object))
 		p.after(object)
-		if string(mustJSON(object)) != seen {
+		if string(toJSON(object)) != seen {
 			if object, err = p.ask(r, mutator, object); err != nil {
 				return nil, err
 			}
@@ -159,7 +160,7 @@ func (p *phases) admit(r request, object *appsv1.DaemonSet) (*appsv1.DaemonSet, 
 	if err != nil {
 		return nil, fmt.Errorf("asked again, the mutating webhook denies what it has changed: %s", err.Error())
 	}
-	if was, is := mustJSON(object), mustJSON(final); string(was) != string(is) {
+	if was, is := toJSON(object), toJSON(final); string(was) != string(is) {
 		return nil, fmt.Errorf("asked again, the mutating webhook has more to do:\n%s\n%s", was, is)
 	}
 	if _, err := p.ask(r, validator, final); err != nil {
@@ -179,7 +180,7 @@ func (p *phases) ask(r request, webhook http.Handler, object *appsv1.DaemonSet) 
 		return nil, fmt.Errorf("%w: %s", errDenied, answer.Result.Message)
 	}
 	changed := &appsv1.DaemonSet{}
-	if err := json.Unmarshal([]byte(applied(p.tb, string(mustJSON(object)), answer)), changed); err != nil {
+	if err := json.Unmarshal([]byte(applied(p.tb, string(toJSON(object)), answer)), changed); err != nil {
 		return nil, err
 	}
 	return changed, nil
@@ -194,16 +195,16 @@ func (p *phases) review(r request, object *appsv1.DaemonSet) string {
 		options = "UpdateOptions"
 	}
 	if p.object != nil {
-		old = string(mustJSON(p.object))
+		old = string(toJSON(p.object))
 	}
-	review := reviewOf(operation, string(mustJSON(object)), old)
+	review := reviewOf(operation, string(toJSON(object)), old)
 	return replaceOnce(p.tb, review, `"options":{"kind":"CreateOptions","apiVersion":"meta.k8s.io/v1"}`,
 		fmt.Sprintf(`"options":{"kind":%q,"apiVersion":"meta.k8s.io/v1","fieldManager":%q}`, options, r.manager))
 }
 
 func decoded(object runtime.Object) (*appsv1.DaemonSet, error) {
 	ds := &appsv1.DaemonSet{}
-	if err := json.Unmarshal(mustJSON(object), ds); err != nil {
+	if err := json.Unmarshal(toJSON(object), ds); err != nil {
 		return nil, err
 	}
 	for i := range ds.ManagedFields {
@@ -212,11 +213,9 @@ func decoded(object runtime.Object) (*appsv1.DaemonSet, error) {
 	return ds, nil
 }
 
-func mustJSON(object any) []byte {
-	encoded, err := json.Marshal(object)
-	if err != nil {
-		panic(err)
-	}
+// toJSON encodes what has been decoded, which cannot fail.
+func toJSON(object any) []byte {
+	encoded, _ := json.Marshal(object)
 	return encoded
 }
 
