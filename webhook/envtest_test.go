@@ -53,8 +53,27 @@ func (f *forgetfulFacts) Namespace(context.Context, string) (placement.Namespace
 	return placement.Namespace{}, errors.New("the line is dead")
 }
 
-// realAPIServer starts an API server that calls our server, as the manifest in deploy says.
+// realAPIServer starts an API server that calls our server, as the manifest in deploy says, with facts that follow it.
 func realAPIServer(t *testing.T) (client.Client, *forgetfulFacts) {
+	t.Helper()
+	var facts *forgetfulFacts
+	admin := startAPIServer(t, func(mgr manager.Manager) Facts {
+		facts = &forgetfulFacts{Facts: live.New(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())}
+		if err := mgr.Add(facts); err != nil {
+			t.Fatal(err)
+		}
+		return facts
+	})
+	return admin, facts
+}
+
+// apiServerWith starts an API server that calls our server, which has these facts.
+func apiServerWith(t *testing.T, facts Facts) client.Client {
+	t.Helper()
+	return startAPIServer(t, func(manager.Manager) Facts { return facts })
+}
+
+func startAPIServer(t *testing.T, newFacts func(manager.Manager) Facts) client.Client {
 	t.Helper()
 	ctrllog.SetLogger(logr.Discard())
 	scheme := runtime.NewScheme()
@@ -98,19 +117,16 @@ func realAPIServer(t *testing.T) (client.Client, *forgetfulFacts) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts := &forgetfulFacts{Facts: live.New(mgr.GetCache(), mgr.GetAPIReader(), logr.Discard())}
+	facts := newFacts(mgr)
 	hooks := mgr.GetWebhookServer()
 	hooks.Register(MutatePath, NewMutator(facts, logr.Discard()))
 	hooks.Register(ValidatePath, NewValidator(facts, logr.Discard()))
-	if err := mgr.Add(facts); err != nil {
-		t.Fatal(err)
-	}
 	runManager(t, mgr)
 	admin, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return admin, facts
+	return admin
 }
 
 func runManager(t *testing.T, mgr manager.Manager) {

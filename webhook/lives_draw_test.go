@@ -230,6 +230,9 @@ func (l *life) publish() {
 	space := placement.Namespace{Name: "default", Annotations: l.namespace}
 	l.facts.snapshot = cluster.NewSnapshot(compiled, []placement.Namespace{space}, (&cluster.NodeIndex{}).Apply([]cluster.NodeChange{{Name: "n-1"}})).
 		WithConditions(programs)
+	if l.published != nil {
+		l.published()
+	}
 }
 
 func readDaemonSet(tb testing.TB, manifest string) *appsv1.DaemonSet {

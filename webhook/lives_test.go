@@ -36,6 +36,8 @@ type life struct {
 	// meant otherwise: nobody can tell any more what is the author's.
 	vague bool
 	log   []string
+	// published is called when the webhooks know other policies; nil: nobody asks.
+	published func()
 }
 
 type revision struct{ with, without corev1.PodTemplateSpec }
