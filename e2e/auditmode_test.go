@@ -45,7 +45,7 @@ func TestAPolicyInModeAuditReportsAndChangesNothing(t *testing.T) {
 		t.Errorf("berth_admission_audited_total has counted %v patches, not 1", n)
 	}
 	patch := `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"e2e-pool":"a"}},` +
-		`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"nodeSelector\":{\"e2e-pool\":\"a\"}}"}]`
+		`{"op":"add","path":"/metadata/annotations/berth.dev~1injected","value":"{\"version\":2,\"policies\":{\"tried\":{\"nodeSelector\":{\"e2e-pool\":\"a\"}}}}"}]`
 	want := map[string]string{}
 	for _, webhook := range []string{"mutate", "validate"} {
 		want[webhook+".berth.dev/audit-policies"], want[webhook+".berth.dev/audit-patch"] = "tried", patch

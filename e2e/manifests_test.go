@@ -32,6 +32,7 @@ spec:
 
 // injection is what berth may add to a DaemonSet, and how it records that.
 type injection struct {
+	policy           string
 	NodeSelector     map[string]string                `json:"nodeSelector,omitempty"`
 	NodeRequirements []corev1.NodeSelectorRequirement `json:"nodeRequirements,omitempty"`
 }
@@ -58,7 +59,7 @@ func TestDaemonSetsAsPeopleShipThemDifferOnlyByWhatBerthInjects(t *testing.T) {
 			if diff := cmp.Diff(alike(injected(t, without, ownLabels(without))), alike(stored(own))); diff != "" {
 				t.Errorf("with own-label (-without berth, plus the selector; +with berth):\n%s", diff)
 			}
-			literal := injection{NodeSelector: map[string]string{"example.com/pool": "infra"}}
+			literal := injection{policy: "infra-pool", NodeSelector: map[string]string{"example.com/pool": "infra"}}
 			if diff := cmp.Diff(alike(injected(t, without, literal)), alike(stored(pool))); diff != "" {
 				t.Errorf("with a literal nodeSelector (-without berth, plus the label; +with berth):\n%s", diff)
 			}
@@ -83,7 +84,7 @@ func applyPoolPolicy(t *testing.T, namespace string) {
 
 // ownLabels is what the default policy takes from a DaemonSet's selector.
 func ownLabels(ds *appsv1.DaemonSet) injection {
-	add := injection{NodeSelector: map[string]string{}}
+	add := injection{policy: "own-label", NodeSelector: map[string]string{}}
 	for key, value := range ds.Spec.Selector.MatchLabels {
 		if ds.Spec.Template.Spec.NodeSelector[key] != value {
 			add.NodeSelector[key] = value
@@ -106,21 +107,34 @@ func injected(t *testing.T, ds *appsv1.DaemonSet, add injection) *appsv1.DaemonS
 		pod.NodeSelector = map[string]string{}
 	}
 	maps.Copy(pod.NodeSelector, add.NodeSelector)
+	made := ""
 	if len(add.NodeRequirements) > 0 {
+		switch {
+		case pod.Affinity == nil:
+			made = "affinity"
+		case pod.Affinity.NodeAffinity == nil:
+			made = "nodeAffinity"
+		case pod.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil:
+			made = "required"
+		}
 		affinity := requiredTerms(pod)
 		for i := range affinity.NodeSelectorTerms {
 			term := &affinity.NodeSelectorTerms[i]
 			term.MatchExpressions = slices.Concat(term.MatchExpressions, add.NodeRequirements)
 		}
 	}
-	record, err := json.Marshal(add)
+	receipt, err := json.Marshal(struct {
+		Version  int                  `json:"version"`
+		Policies map[string]injection `json:"policies"`
+		Made     string               `json:"made,omitempty"`
+	}{2, map[string]injection{add.policy: add}, made})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if ds.Annotations == nil {
 		ds.Annotations = map[string]string{}
 	}
-	ds.Annotations[injectedAnnotation] = string(record)
+	ds.Annotations[injectedAnnotation] = string(receipt)
 	return ds
 }
 

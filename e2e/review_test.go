@@ -139,7 +139,7 @@ futureStatus: {}
 		term.(map[string]any)["matchExpressions"] = append(expressions, tier)
 	}
 	set(t, want, map[string]any{
-		injectedAnnotation: `{"nodeSelector":{"app":"example"},"nodeRequirements":[{"key":"tier","operator":"In","values":["a","b"]}]}`,
+		injectedAnnotation: `{"version":2,"policies":{"own-label":{"nodeSelector":{"app":"example"},"nodeRequirements":[{"key":"tier","operator":"In","values":["a","b"]}]}}}`,
 	}, "metadata", "annotations")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what was sent plus what berth injects (-want), the patched object (+got):\n%s", diff)

@@ -54,8 +54,9 @@ func TestEveryWayOfWritingGivesTheSameResultAndWritingAgainChangesNothing(t *tes
 			if diff := cmp.Diff(written(want), written(ds.Spec.Template)); diff != "" {
 				t.Errorf("template (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(`{"nodeSelector":{"app":"example"}}`, ds.Annotations[injectedAnnotation]); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", injectedAnnotation, diff)
+			const claims = `{"version":2,"policies":{"own-label":{"nodeSelector":{"app":"example"}}}`
+			if receipt := ds.Annotations[injectedAnnotation]; !strings.HasPrefix(receipt, claims) {
+				t.Errorf("%s: %s", injectedAnnotation, receipt)
 			}
 			for range 20 {
 				kubectl(t, manifest, in(way.args)...)

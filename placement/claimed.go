@@ -78,14 +78,16 @@ func (r *reading) claimed(all []applicable) claims {
 	return source.trusted(known)
 }
 
-// pastClaims finds out that a rollout undo brings back an earlier template.
+// pastClaims finds out that a rollout undo brings back an earlier template. It
+// leaves the annotations as they are stored, so the receipt is that of another
+// template; one that berth has written since, in this request, is not.
 func (r *reading) pastClaims() (claims, bool) {
-	if r.Old == nil || len(r.wasReceipt.past) == 0 || len(r.nowReceipt.past) == 0 || r.RestDigests == nil ||
+	if r.Old == nil || len(r.wasReceipt.past) == 0 || r.nowReceipt.text != r.wasReceipt.text || r.RestDigests == nil ||
 		!r.RestChanged && r.New.Template.placesAs(&r.Old.Template) {
 		return claims{}, false
 	}
 	rest, _ := r.RestDigests()
-	return pastClaims(&r.wasReceipt, &r.nowReceipt, r.New.Template.named(rest))
+	return r.wasReceipt.pastClaims(r.New.Template.named(rest))
 }
 
 // present returns the claims whose values the template has.

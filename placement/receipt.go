@@ -131,15 +131,13 @@ func (j *claimsJSON) claims() claims {
 	return c
 }
 
-// pastClaims returns the claims of the past template with the digest, if both
-// receipts know it: the new one alone could be forged.
-func pastClaims(old, updated *receipt, digest string) (claims, bool) {
-	knows := func(p pastReceipt) bool { return slices.Contains(p.Templates, digest) }
-	i := slices.IndexFunc(old.past, knows)
-	if i < 0 || !slices.ContainsFunc(updated.past, knows) {
+// pastClaims returns the claims of the past template with the digest.
+func (r *receipt) pastClaims(digest string) (claims, bool) {
+	i := slices.IndexFunc(r.past, func(p pastReceipt) bool { return slices.Contains(p.Templates, digest) })
+	if i < 0 {
 		return claims{}, false
 	}
-	return *old.past[i].read(), true
+	return *r.past[i].read(), true
 }
 
 func (p *pastReceipt) read() *claims {
