@@ -122,6 +122,9 @@ func (l *life) step() error {
 }
 
 func (l *life) undo(to revision) error {
+	if string(toJSON(to.with)) == string(toJSON(l.with.stored().Spec.Template)) {
+		return nil // as kubectl does
+	}
 	return l.each("kubectl rollout undo", func(*appsv1.DaemonSet) request { return undo(&to.with) },
 		func(*appsv1.DaemonSet) request { return undo(&to.without) })
 }
