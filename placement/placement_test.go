@@ -110,10 +110,7 @@ func rest(ds *appsv1.DaemonSet) string {
 			pod.Affinity = nil
 		}
 	}
-	encoded, err := json.Marshal(template)
-	if err != nil {
-		panic(err)
-	}
+	encoded, _ := json.Marshal(template) // What was decoded encodes.
 	return string(encoded)
 }
 

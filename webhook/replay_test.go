@@ -88,7 +88,7 @@ func (s *twoStores) send(r request) error {
 	if errors.Is(computed, errDenied) != errors.Is(stored, errDenied) || stored != nil && !errors.Is(stored, errDenied) {
 		return fmt.Errorf("the phases say %w, the API server %w", computed, stored)
 	}
-	if diff := cmp.Diff(whatOf(s.phases.stored()), whatOf(s.real.stored())); diff != "" {
+	if diff := cmp.Diff(whatOf(s.stored()), whatOf(s.real.stored())); diff != "" {
 		return fmt.Errorf("the phases store something else than the API server (-phases +API server):\n%s", diff)
 	}
 	return computed
