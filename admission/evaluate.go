@@ -54,17 +54,27 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 	if invalid != nil {
 		return Answer{}, invalid
 	}
-	met := e.conditions(ctx, review, scope)
-	defer met.release()
-	decision := snapshot.Evaluate(&cluster.Question{Question: question, Policies: scope.policies, Met: met.met})
-	if met.err != nil {
+	q := cluster.Question{Question: question, Policies: scope.policies}
+	var met *requestConditions
+	if scope.policies.Conditional() {
+		met = e.conditions(ctx, review, scope)
+		defer met.release()
+		q.Met = met.met
+	}
+	decision := snapshot.Evaluate(&q)
+	if met != nil && met.err != nil {
 		return Answer{}, met.err
 	}
-	a := e.Answer(&decision)
+	return e.answer(&decision), nil
+}
+
+// answer says what a decision means for the request.
+func (e *Evaluator) answer(decision *placement.Decision) Answer {
+	a := e.Answer(decision)
 	a.Policies = decision.Policies
 	a.Warnings = decision.Warnings
-	a.audit(&decision)
-	return a, nil
+	a.audit(decision)
+	return a
 }
 
 // scope is a request's namespace and the policies for it.

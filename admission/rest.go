@@ -13,14 +13,50 @@ var decidedOn = []part{partNodeSelector, partTolerations, partAffinity}
 // restChanged tells whether the templates differ in anything that placement does not decide on. The API server writes both
 // with one encoder, which sorts maps: templates that are equal are equal bytes.
 func (r *Review) restChanged() bool {
-	if bytes.Equal(r.values[partObject+partTemplate], r.values[partOldObject+partTemplate]) {
+	updated, stored := r.values[partObject+partTemplate], r.values[partOldObject+partTemplate]
+	if bytes.Equal(updated, stored) {
 		return false
+	}
+	if at := commonPrefix(updated, stored); r.isRest(partObject, at) && r.isRest(partOldObject, at) {
+		return true
 	}
 	for i, root := range []part{partObject, partOldObject} {
 		r.rests[i] = r.appendRest(r.rests[i][:0], root)
 	}
 	return !bytes.Equal(r.rests[0], r.rests[1])
 }
+
+// commonPrefix is the number of bytes with which both begin.
+func commonPrefix(a, b []byte) int {
+	const stride = 64
+	n := min(len(a), len(b))
+	i := 0
+	for i+stride <= n && bytes.Equal(a[i:i+stride], b[i:i+stride]) {
+		i += stride
+	}
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
+}
+
+// isRest tells whether the byte of the template belongs, for sure, to what placement does not decide on: it is part of a
+// word, and in none of the members that placement decides on. The word null is not sure.
+func (r *Review) isRest(root part, at int) bool {
+	raw := r.values[root+partTemplate]
+	if at >= len(raw) || at == 0 || !isAlphanumeric(raw[at]) || raw[at] == 'n' {
+		return false
+	}
+	at += r.members[root+partTemplate].to - len(raw)
+	for _, p := range decidedOn {
+		if member := r.members[root+p]; r.values[root+p] != nil && member.from <= at && at < member.to {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool { return isDigit(c) || (c|0x20)-'a' < 26 }
 
 // restDigests names what restChanged compares.
 func (r *Review) restDigests() (updated, stored string) {

@@ -18,6 +18,9 @@ type Question struct {
 
 // Select returns the policies that have anything to say of the DaemonSet.
 func (s *Snapshot) Select(q *Question) placement.Applicable {
+	if !q.Policies.Conditional() {
+		return q.Policies.Select(q.New, q.Old, nil)
+	}
 	return q.Policies.Select(q.New, q.Old, func(policy string) (bool, error) { return q.Met(s.Conditions(policy)) })
 }
 

@@ -44,7 +44,7 @@ func (a Applicable) decide(q *Question, enforced, others []applicable) Outcome {
 	r := read(q, a.list)
 	e := evaluation{
 		object: q.New, start: r.now, stored: r.was.claims,
-		unreadable: a.unreadable, changed: r.changed, isAuthors: r.isAuthors,
+		unreadable: a.unreadable, changed: r.changed, write: &r,
 	}
 	e.acting, e.waiting = split(enforced, r.Old != nil, r.changed)
 	e.waiting = slices.Concat(e.waiting, others)
@@ -98,10 +98,9 @@ func enforcedNames(policies []applicable) []string {
 	return names
 }
 
-// isAuthors says whether the values of a unit are the author's by now, where
-// no policy requires them: an update without a receipt states what it has, and
-// so does one whose own field manager applies the unit.
-func (r *reading) isAuthors(unit Unit) bool {
+// states says whether a write states the values of a unit that it has: one that
+// has lost the receipt does, and so does one whose own field manager applies it.
+func (r *reading) states(unit Unit) bool {
 	return r.changed && r.Old != nil && (r.lost() || r.Applied != nil && r.Applied(unit))
 }
 
@@ -112,7 +111,7 @@ func (r *reading) isAuthors(unit Unit) bool {
 func (r *reading) ratchet(e *evaluation, violations []Violation) bool {
 	stored := evaluation{
 		object: r.Old, start: r.was, stored: r.was.claims, waiting: e.waiting, unreadable: e.unreadable,
-		changed: e.changed, isAuthors: func(Unit) bool { return false },
+		changed: e.changed,
 	}
 	stored.acting = filter(e.acting, func(a applicable) bool { return a.selectedOld })
 	had := map[string]bool{}
@@ -139,7 +138,7 @@ func (r *reading) patch(after *hands) Patch {
 	patch := patchOf(&r.New.Template, &after.template)
 	hadAny := !r.was.claims.empty() || len(r.wasReceipt.past) > 0
 	next := receipt{claims: after.claims, past: r.wasReceipt.past}
-	if hadAny || !after.claims.empty() {
+	if hadAny {
 		next.past = r.pastOf(after)
 	}
 	text := next.encode()

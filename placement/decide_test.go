@@ -177,8 +177,7 @@ func TestUpdates(t *testing.T) {
 		},
 		"of the template bring an object that stood before the policy into line": {
 			edit: newImage, templateChanged: true,
-			want: answer{Patch: `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"example"}},` +
-				`{"op":"add","path":"/metadata/annotations","value":{"berth.dev/injected":"{\"version\":2,\"policies\":{\"own-label\":{\"nodeSelector\":{\"app\":\"example\"}}},\"past\":[{\"templates\":[\"30468b40f684\"],\"claims\":{}}]}"}}]`},
+			want: answer{Patch: `[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"example"}},` + injectedApp + `]`},
 		},
 		"that do not touch the placement are let through on an object that breaks the policy": {
 			old: conflicting, edit: newImage, templateChanged: true,

@@ -21,10 +21,13 @@ type evaluation struct {
 	unreadable      []string
 	// changed says that the author changed the template.
 	changed bool
-	// isAuthors says whether a value that no policy requires any more is the
-	// author's own by now.
-	isAuthors func(Unit) bool
+	// write is the write that the template comes with; nil where there is none.
+	write *reading
 }
+
+// isAuthors says whether a value that no policy requires any more is the author's
+// own by now.
+func (e *evaluation) isAuthors(unit Unit) bool { return e.write != nil && e.write.states(unit) }
 
 // plan is what an evaluation comes to.
 type plan struct {
@@ -76,7 +79,11 @@ func (e *evaluation) resolve() plan {
 // with returns the plan with one step more.
 func (p plan) with(step step) plan {
 	p.after = step.after
-	p.items = append(p.items, step.items...)
+	if len(p.items) == 0 {
+		p.items = step.items
+	} else {
+		p.items = append(p.items, step.items...)
+	}
 	p.violations = append(p.violations, step.violations...)
 	return p
 }

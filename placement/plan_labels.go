@@ -14,19 +14,23 @@ import (
 // planLabels puts required labels into the nodeSelector.
 func planLabels(h hands, wanted []label) step {
 	s := step{after: h}
+	if len(wanted) == 0 {
+		return s
+	}
+	s.items = make([]item, 0, len(wanted))
 	existing := h.template.NodeSelector
 	var added []labelClaim
 	for same := range runs(wanted, func(a, b *label) bool { return a.key == b.key }) {
 		have, present := existing[same[0].key]
 		d := decideLabel(same, h.claims.label(same[0].key), have, present)
-		for _, l := range same {
-			s.items = append(s.items, item{label: l, outcome: d.outcome, other: d.other, policy: l.policy})
+		for i := range same {
+			s.items = append(s.items, item{label: &same[i], outcome: d.outcome, other: d.other, policy: same[i].policy})
 		}
 		if d.violation != nil {
 			s.violations = append(s.violations, *d.violation)
 		}
-		if d.claim != nil {
-			added = append(added, *d.claim)
+		if d.writes {
+			added = append(added, d.claim)
 		}
 	}
 	if len(added) == 0 {
@@ -38,9 +42,13 @@ func planLabels(h hands, wanted []label) step {
 		selector[claim.key] = claim.value
 	}
 	s.after.template.NodeSelector = selector
-	s.after.claims.labels = append(filter(h.claims.labels, func(l labelClaim) bool {
-		return !slices.ContainsFunc(added, func(a labelClaim) bool { return a.key == l.key })
-	}), added...)
+	if len(h.claims.labels) == 0 {
+		s.after.claims.labels = added // They are sorted, as what is wanted is.
+		return s
+	}
+	written := claims{labels: added}
+	rest := h.claims.minus(&written)
+	s.after.claims.labels = append(rest.labels, added...)
 	s.after.claims.normalize()
 	return s
 }
@@ -49,7 +57,8 @@ func planLabels(h hands, wanted []label) step {
 type labelDecision struct {
 	outcome   ItemOutcome
 	other     string
-	claim     *labelClaim // what is written
+	writes    bool // the claim is what is written
+	claim     labelClaim
 	violation *Violation
 }
 
@@ -61,10 +70,10 @@ func decideLabel(wishes []label, claim *labelClaim, have string, present bool) l
 		v := conflictBetween(wishes)
 		return labelDecision{outcome: InConflict, violation: &v}
 	}
-	mine := &labelClaim{policy: first.policy.name, key: first.key, value: first.value}
+	mine := labelClaim{policy: first.policy.name, key: first.key, value: first.value}
 	switch {
 	case !present:
-		return labelDecision{outcome: Added, claim: mine}
+		return labelDecision{outcome: Added, writes: true, claim: mine}
 	case have == first.value && claim == nil:
 		return labelDecision{outcome: Present}
 	case have == first.value:
@@ -72,7 +81,7 @@ func decideLabel(wishes []label, claim *labelClaim, have string, present bool) l
 			return labelDecision{outcome: Present}
 		}
 		mine.overridden, mine.hasOverridden = claim.overridden, claim.hasOverridden
-		return labelDecision{outcome: Present, claim: mine}
+		return labelDecision{outcome: Present, writes: true, claim: mine}
 	case claim != nil:
 		v := conflictWithClaim(wishes, claim)
 		return labelDecision{outcome: InConflict, other: have, violation: &v}
@@ -82,7 +91,7 @@ func decideLabel(wishes []label, claim *labelClaim, have string, present bool) l
 
 // decideConflict decides between what policies want and another value of the
 // author's own. The most resolute of the policies counts.
-func decideConflict(wishes []label, mine *labelClaim, have string) labelDecision {
+func decideConflict(wishes []label, mine labelClaim, have string) labelDecision {
 	by := map[v1alpha1.ConflictPolicy]*policy{}
 	for _, l := range wishes {
 		if earlier := by[l.policy.conflictPolicy]; earlier == nil || l.policy.denies() && !earlier.denies() {
@@ -92,7 +101,7 @@ func decideConflict(wishes []label, mine *labelClaim, have string) labelDecision
 	if by[v1alpha1.ConflictPreferPolicy] != nil {
 		mine.policy = by[v1alpha1.ConflictPreferPolicy].name
 		mine.overridden, mine.hasOverridden = have, true
-		return labelDecision{outcome: Replaced, other: have, claim: mine}
+		return labelDecision{outcome: Replaced, other: have, writes: true, claim: mine}
 	}
 	rejecting := by[v1alpha1.ConflictReject]
 	if rejecting == nil {

@@ -37,7 +37,8 @@ func sameWish(a, b *requirement) bool {
 func rejectRequirements(h hands, wanted []requirement, err *field.Error) step {
 	s := step{after: h}
 	by := wanted[0].policy
-	for _, r := range wanted {
+	for i := range wanted {
+		r := &wanted[i]
 		if r.policy.denies() && !by.denies() {
 			by = r.policy
 		}
@@ -56,8 +57,8 @@ func makeTerm(h hands, wanted []requirement) step {
 	for same := range runs(wanted, sameWish) {
 		term.MatchExpressions = append(term.MatchExpressions, same[0].NodeSelectorRequirement)
 		claimed = append(claimed, requirementClaim{NodeSelectorRequirement: same[0].NodeSelectorRequirement, policy: same[0].policy.name})
-		for _, r := range same {
-			s.items = append(s.items, item{requirement: r, outcome: Added, policy: r.policy})
+		for i := range same {
+			s.items = append(s.items, item{requirement: &same[i], outcome: Added, policy: same[i].policy})
 		}
 	}
 	s.after.claims.requirements = claimed
@@ -102,8 +103,8 @@ func extendTerms(h hands, wanted []requirement) step {
 		if wasClaimed && !slices.ContainsFunc(same, func(r requirement) bool { return r.policy.name == claimed[at].policy }) {
 			claimed[at].policy = same[0].policy.name
 		}
-		for _, r := range same {
-			s.items = append(s.items, item{requirement: r, outcome: outcome, policy: r.policy})
+		for i := range same {
+			s.items = append(s.items, item{requirement: &same[i], outcome: outcome, policy: same[i].policy})
 		}
 	}
 	s.after.claims.requirements = claimed

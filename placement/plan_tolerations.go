@@ -12,8 +12,12 @@ import (
 // effect already.
 func planTolerations(h hands, wanted []toleration) step {
 	s := step{after: h}
+	if len(wanted) == 0 {
+		return s
+	}
 	existing := h.template.Tolerations
-	for _, t := range wanted {
+	for i := range wanted {
+		t := &wanted[i]
 		covered := func(have corev1.Toleration) bool { return covers(have, t.Toleration) }
 		outcome := Added
 		switch {

@@ -62,9 +62,9 @@ func (v *Verdict) Changes() bool {
 // item is an Item before anybody reads it: one of the three is set.
 type item struct {
 	policy      *policy
-	label       label
-	requirement requirement
-	toleration  toleration
+	label       *label
+	requirement *requirement
+	toleration  *toleration
 	outcome     ItemOutcome
 	other       string
 }
@@ -72,10 +72,10 @@ type item struct {
 func (i *item) export() Item {
 	exported := Item{Outcome: i.outcome, Other: i.other}
 	switch {
-	case i.label.policy != nil:
+	case i.label != nil:
 		exported.Field, exported.Source = nodeSelectorPath.key(i.label.key).field.String(), i.label.origin
 		exported.What = i.label.key + "=" + i.label.value
-	case i.requirement.policy != nil:
+	case i.requirement != nil:
 		exported.Field, exported.Source = termsPath.field.String(), i.requirement.origin
 		exported.What = format(i.requirement.NodeSelectorRequirement)
 	default:
