@@ -46,9 +46,10 @@ func (r *Review) object(root part, twin *placement.Object) (*placement.Object, *
 		r.lastApplied[d.side()] = r.lastApplied[0]
 	}
 	object.Annotations = d.stringMap(partAnnotations, twin.Annotations)
-	var deleted *metav1.Time
-	d.typed(partDeletionTimestamp, &deleted)
-	object.Deleting = deleted != nil
+	if !r.isAbsent(root + partDeletionTimestamp) {
+		object.Deleting = true
+		d.typed(partDeletionTimestamp, new(metav1.Time))
+	}
 	if d.shares(partSelector) {
 		object.Selector = twin.Selector
 	} else if d.isObject(partSelector) {

@@ -42,7 +42,9 @@ func conflictsAmong(policies []applicable, object *Object) []Conflict {
 	}
 	byKey := map[string][]Wish{}
 	for i := range policies {
-		for same := range runs(collect(policies[i:i+1], object).labels, func(a, b *label) bool { return a.key == b.key && a.value == b.value }) {
+		for rest := collect(policies[i:i+1], object).labels; len(rest) > 0; {
+			same := rest[:run(rest, sameLabel)]
+			rest = rest[len(same):]
 			byKey[same[0].key] = append(byKey[same[0].key], Wish{policies[i].name, same[0].value})
 		}
 	}

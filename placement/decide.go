@@ -111,19 +111,19 @@ func (r *reading) states(unit Unit) bool {
 func (r *reading) ratchet(e *evaluation, violations []Violation) bool {
 	stored := evaluation{
 		object: r.Old, start: r.was, stored: r.was.claims, waiting: e.waiting, unreadable: e.unreadable,
-		changed: e.changed,
+		changed: e.changed, write: e.write,
 	}
 	stored.acting = filter(e.acting, func(a applicable) bool { return a.selectedOld })
 	had := map[string]bool{}
 	for _, v := range stored.resolve().violations {
-		had[v.Policy+" "+v.Error.Error()] = true
+		had[v.identity()] = true
 	}
 	ratcheted := slices.Clone(violations)
 	for i, v := range ratcheted {
 		if !slices.Contains(v.Actions, v1alpha1.Deny) {
 			continue
 		}
-		if !v.ofNodes && !had[v.Policy+" "+v.Error.Error()] {
+		if !v.ofNodes && !had[v.identity()] {
 			return false
 		}
 		ratcheted[i] = v.ratcheted()

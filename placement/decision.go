@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -89,6 +91,22 @@ type Violation struct {
 	ofNodes bool
 	// alsoOf are the names of other policies that it breaks as well.
 	alsoOf []string
+}
+
+// identity tells violations apart, whatever the places in lists.
+func (v *Violation) identity() string {
+	var b strings.Builder
+	b.WriteString(v.Policy)
+	b.WriteByte(' ')
+	for part := range strings.SplitSeq(v.Field, "[") {
+		index, rest, _ := strings.Cut(part, "]")
+		if _, err := strconv.Atoi(index); err != nil {
+			rest = part
+		}
+		b.WriteString(rest)
+	}
+	b.WriteString(": " + v.ErrorBody())
+	return b.String()
 }
 
 // ratcheted is the violation with a warning in place of a denial.

@@ -20,7 +20,9 @@ func planLabels(h hands, wanted []label) step {
 	s.items = make([]item, 0, len(wanted))
 	existing := h.template.NodeSelector
 	var added []labelClaim
-	for same := range runs(wanted, func(a, b *label) bool { return a.key == b.key }) {
+	for rest := wanted; len(rest) > 0; {
+		same := rest[:run(rest, sameKey)]
+		rest = rest[len(same):]
 		have, present := existing[same[0].key]
 		d := decideLabel(same, h.claims.label(same[0].key), have, present)
 		for i := range same {

@@ -29,10 +29,6 @@ func planRequirements(h hands, wanted []requirement) step {
 	return extendTerms(h, wanted)
 }
 
-func sameWish(a, b *requirement) bool {
-	return equalRequirements(a.NodeSelectorRequirement, b.NodeSelectorRequirement)
-}
-
 // rejectRequirements leaves the template as it is.
 func rejectRequirements(h hands, wanted []requirement, err *field.Error) step {
 	s := step{after: h}
@@ -54,7 +50,9 @@ func makeTerm(h hands, wanted []requirement) step {
 	s := step{after: h}
 	var term corev1.NodeSelectorTerm
 	var claimed []requirementClaim
-	for same := range runs(wanted, sameWish) {
+	for rest := wanted; len(rest) > 0; {
+		same := rest[:run(rest, sameWish)]
+		rest = rest[len(same):]
 		term.MatchExpressions = append(term.MatchExpressions, same[0].NodeSelectorRequirement)
 		claimed = append(claimed, requirementClaim{NodeSelectorRequirement: same[0].NodeSelectorRequirement, policy: same[0].policy.name})
 		for i := range same {
@@ -73,7 +71,9 @@ func makeTerm(h hands, wanted []requirement) step {
 func extendTerms(h hands, wanted []requirement) step {
 	var distinct []requirement
 	index := newRequirementIndex(len(wanted))
-	for same := range runs(wanted, sameWish) {
+	for rest := wanted; len(rest) > 0; {
+		same := rest[:run(rest, sameWish)]
+		rest = rest[len(same):]
 		index.put(same[0].NodeSelectorRequirement, len(distinct))
 		distinct = append(distinct, same[0])
 	}
@@ -88,7 +88,9 @@ func extendTerms(h hands, wanted []requirement) step {
 		before.put(claim.NodeSelectorRequirement, i)
 	}
 	claimed := slices.Clone(h.claims.requirements)
-	for same := range runs(wanted, sameWish) {
+	for rest := wanted; len(rest) > 0; {
+		same := rest[:run(rest, sameWish)]
+		rest = rest[len(same):]
 		w, _ := index.find(same[0].NodeSelectorRequirement)
 		at, wasClaimed := before.find(same[0].NodeSelectorRequirement)
 		outcome := Present

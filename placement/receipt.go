@@ -282,15 +282,23 @@ func (c *claims) appendPolicy(b []byte, policy string) []byte {
 		}
 		b = append(append(append(b, '"'), name...), `":`...)
 	}
-	labels := map[string]string{}
-	for _, l := range c.labels {
-		if l.policy == policy {
-			labels[l.key] = l.value
+	first := true
+	for i := range c.labels {
+		if c.labels[i].policy != policy {
+			continue
 		}
+		if first {
+			member("nodeSelector")
+			b = append(b, '{')
+		} else {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(appendString(b, c.labels[i].key), ':')
+		b = appendString(b, c.labels[i].value)
 	}
-	if len(labels) > 0 {
-		member("nodeSelector")
-		b = appendValue(b, labels)
+	if !first {
+		b = append(b, '}')
 	}
 	var requirements []requirementClaimJSON
 	for _, r := range c.requirements {

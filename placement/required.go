@@ -3,7 +3,6 @@ package placement
 import (
 	"cmp"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -81,20 +80,21 @@ func collect(policies []applicable, object *Object) required {
 	return set
 }
 
-// runs yields the runs of equal elements of a sorted list.
-func runs[T any](list []T, same func(a, b *T) bool) iter.Seq[[]T] {
-	return func(yield func([]T) bool) {
-		for len(list) > 0 {
-			end := 1
-			for end < len(list) && same(&list[0], &list[end]) {
-				end++
-			}
-			if !yield(list[:end]) {
-				return
-			}
-			list = list[end:]
-		}
+// run returns how many elements at the head of a sorted list are equal.
+func run[T any](list []T, same func(a, b *T) bool) int {
+	end := 1
+	for end < len(list) && same(&list[0], &list[end]) {
+		end++
 	}
+	return end
+}
+
+func sameKey(a, b *label) bool { return a.key == b.key }
+
+func sameLabel(a, b *label) bool { return a.key == b.key && a.value == b.value }
+
+func sameWish(a, b *requirement) bool {
+	return equalRequirements(a.NodeSelectorRequirement, b.NodeSelectorRequirement)
 }
 
 // requiredSet answers whether a thing is among those that are required.
