@@ -22,14 +22,14 @@ import (
 
 // benchReviews are the reviews of the benchmarks.
 var benchReviews = []struct {
-	name       string
-	bytes      int
-	containers int
-	update     bool
+	name  string
+	bytes int
+	body  func() []byte
 }{
-	{"4KB", 4_900, 0, false},
-	{"20KB", 20_800, 2, true},
-	{"1MB", 1_000_000, 172, true},
+	{"4KB", 4_900, func() []byte { return shippedReview(0, false) }},
+	{"20KB", 20_800, func() []byte { return shippedReview(2, true) }},
+	{"20KB-receipt", 21_400, func() []byte { return placedReview(2) }},
+	{"1MB", 1_000_000, func() []byte { return shippedReview(172, true) }},
 }
 
 // typedRoundTrip is what berth is measured against: controller-runtime's defaulter, which decodes the whole DaemonSet, sets
@@ -88,7 +88,7 @@ func BenchmarkMutate(b *testing.B) {
 		{"typed", typed.WithDefaulter(scheme, typedRoundTrip{})},
 	}
 	for _, review := range benchReviews {
-		body := shippedReview(review.containers, review.update)
+		body := review.body()
 		for _, h := range handlers {
 			b.Run(review.name+"/"+h.name, func(b *testing.B) {
 				reader := bytes.NewReader(body)
@@ -130,7 +130,7 @@ func cpuTime(tb testing.TB) time.Duration {
 func BenchmarkLocate(b *testing.B) {
 	for _, r := range benchReviews {
 		b.Run(r.name, func(b *testing.B) {
-			body := shippedReview(r.containers, r.update)
+			body := r.body()
 			var review admission.Review
 			b.SetBytes(int64(len(body)))
 			started := cpuTime(b)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -59,7 +60,7 @@ type phases struct {
 func newPhases(tb testing.TB, facts *fixedFacts) *phases {
 	tb.Helper()
 	kind := appsv1.SchemeGroupVersion.WithKind("DaemonSet")
-	fields, err := managedfields.NewDefaultFieldManager(typeConverter, scheme.Scheme, scheme.Scheme, scheme.Scheme,
+	fields, err := managedfields.NewDefaultFieldManager(typeConverter(), scheme.Scheme, scheme.Scheme, scheme.Scheme,
 		kind, kind.GroupVersion(), "", nil)
 	if err != nil {
 		tb.Fatal(err)
@@ -67,7 +68,8 @@ func newPhases(tb testing.TB, facts *fixedFacts) *phases {
 	return &phases{tb: tb, facts: facts, fields: fields}
 }
 
-var typeConverter = applyconfigurations.NewTypeConverter(scheme.Scheme)
+// typeConverter is large: the benchmarks' servers, which are the same binary, must not have it.
+var typeConverter = sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) })
 
 func (p *phases) stored() *appsv1.DaemonSet {
 	if p.object == nil {

@@ -3,6 +3,7 @@ package webhook
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -12,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+
+	"berth.dev/berth/placement"
 )
 
 // shipped is a DaemonSet as people ship them: a log shipper of so many containers, or one small one for 0, as the API server holds it, defaults and
@@ -155,10 +158,29 @@ func shippedReview(containers int, update bool) []byte {
 	return []byte(updateReview(string(encoded(ds)), old))
 }
 
+// placedReview is an update whose image changes, of a shipped DaemonSet that own-label has placed.
+func placedReview(containers int) []byte {
+	ds := shipped(containers)
+	added := map[string]string{}
+	for key, value := range ds.Spec.Selector.MatchLabels {
+		if _, has := ds.Spec.Template.Spec.NodeSelector[key]; !has {
+			added[key] = value
+		}
+	}
+	placed := maps.Clone(added)
+	maps.Copy(placed, ds.Spec.Template.Spec.NodeSelector)
+	ds.Spec.Template.Spec.NodeSelector = placed
+	metav1.SetMetaDataAnnotation(&ds.ObjectMeta, placement.InjectedAnnotation,
+		`{"version":2,"policies":{"own-label":{"nodeSelector":`+string(encoded(added))+`}}}`)
+	old := string(encoded(ds))
+	ds.Spec.Template.Spec.Containers[0].Image = "registry.example.com/observability/log-shipper:3.3.0"
+	return []byte(updateReview(string(encoded(ds)), old))
+}
+
 func TestShippedReviewsAreOfTheSizesThatTheBenchmarksNameAndGetAPatch(t *testing.T) {
 	facts := newFacts(t, ownLabel)
 	for _, r := range benchReviews {
-		body := shippedReview(r.containers, r.update)
+		body := r.body()
 		if size := float64(len(body)) / float64(r.bytes); size < 0.95 || size > 1.05 {
 			t.Errorf("%s is of %d bytes", r.name, len(body))
 		}
