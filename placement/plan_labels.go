@@ -50,7 +50,7 @@ func planLabels(h hands, wanted []label) step {
 	}
 	written := claims{labels: added}
 	rest := h.claims.minus(&written)
-	s.after.claims.labels = append(rest.labels, added...)
+	s.after.claims.labels = slices.Concat(rest.labels, added)
 	s.after.claims.normalize()
 	return s
 }
