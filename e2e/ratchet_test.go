@@ -87,7 +87,7 @@ func TestStatusAndDeletionsAreNotSentToBerth(t *testing.T) {
 // metric sums up a metric of berth over all series that have these labels.
 func metric(t *testing.T, name string, labels ...string) (sum float64) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+berth.MetricsAddress+"/metrics", http.NoBody)
+	request, err := http.NewRequestWithContext(bare(), http.MethodGet, "http://"+berth.MetricsAddress+"/metrics", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

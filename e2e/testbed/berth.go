@@ -43,7 +43,7 @@ func (cp *ControlPlane) StartBerth(ctx context.Context, options BerthOptions) (*
 	if err := cp.build(ctx, &options); err != nil {
 		return nil, err
 	}
-	berth, err := cp.defineBerth(options)
+	berth, err := cp.defineBerth("berth", options)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +58,21 @@ func (cp *ControlPlane) StartBerth(ctx context.Context, options BerthOptions) (*
 		return nil, err
 	}
 	return berth, cp.register(ctx, webhooks)
+}
+
+// StartBerthBeside runs one more berth with the rights of the first, under another name. The API server does not call it.
+func (cp *ControlPlane) StartBerthBeside(ctx context.Context, name string, options BerthOptions) (*Berth, error) {
+	if err := cp.build(ctx, &options); err != nil {
+		return nil, err
+	}
+	berth, err := cp.defineBerth(name, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := berth.Start(ctx); err != nil {
+		return nil, err
+	}
+	return berth, berth.WaitReady(ctx)
 }
 
 // install applies everything but the webhook configurations, which it returns, and writes berth's kubeconfig.
@@ -97,24 +112,24 @@ func buildBerth(ctx context.Context, root, output string) error {
 	return nil
 }
 
-// defineBerth makes the command line and the serving certificate.
-func (cp *ControlPlane) defineBerth(options BerthOptions) (*Berth, error) {
+// defineBerth makes the command line and the serving certificate of a berth with this name.
+func (cp *ControlPlane) defineBerth(name string, options BerthOptions) (*Berth, error) {
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
 	address := func(i int) string { return "127.0.0.1:" + strconv.Itoa(ports[i]) }
 	// A CA of its own: the API server must trust berth by the caBundle and by nothing else.
-	authority, err := newAuthority(cp.dir, "berth-webhook")
+	authority, err := newAuthority(cp.dir, name+"-webhook")
 	if err != nil {
 		return nil, err
 	}
-	serving, err := authority.server("berth-serving")
+	serving, err := authority.server(name + "-serving")
 	if err != nil {
 		return nil, err
 	}
 	berth := &Berth{Binary: options.Binary, Address: address(0), MetricsAddress: address(2), CABundle: authority.bundle}
-	berth.Process = cp.define("berth", cp.get("http://"+address(1)+"/readyz"), append([]string{
+	berth.Process = cp.define(name, cp.get("http://"+address(1)+"/readyz"), append([]string{
 		"serve",
 		"--kubeconfig=" + cp.kubeconfigOf("berth"),
 		"--webhook-bind-address=" + berth.Address,
