@@ -163,7 +163,7 @@ func (o Outcome) Leftover() field.ErrorList {
 		lacks(at, claim.policy, claim.key+"="+claim.value)
 	}
 	here := present(&o.after.claims, o.before)
-	complete := lackingTerms(o.after.claims.requirements, o.before)
+	complete := everyTermHas(o.after.claims.requirements, o.before)
 	for i, claim := range o.after.claims.requirements {
 		if !complete[i] {
 			lacks(termsPath, claim.policy, format(claim.NodeSelectorRequirement))
@@ -176,8 +176,8 @@ func (o Outcome) Leftover() field.ErrorList {
 	return errs
 }
 
-// lackingTerms says of each requirement whether every term has it.
-func lackingTerms(claimed []requirementClaim, t *Template) (complete []bool) {
+// everyTermHas says of each requirement whether every term that can match has it.
+func everyTermHas(claimed []requirementClaim, t *Template) (complete []bool) {
 	complete = make([]bool, len(claimed))
 	if len(claimed) == 0 || len(t.Affinity.Terms) == 0 {
 		return complete
