@@ -215,7 +215,7 @@ func (l *life) live(steps int) error {
 
 const stepsOfALife = 20
 
-// FuzzLives holds the laws over lives: same in both phases, re-apply, reversible.
+// TestLives holds the laws over lives: same in both phases, re-apply, reversible.
 // BERTH_LIVES=N lives so many more.
 func TestLives(t *testing.T) {
 	lives := 150

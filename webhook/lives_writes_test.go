@@ -3,6 +3,7 @@ package webhook
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -140,12 +141,18 @@ func (l *life) repeats(with, without request) bool {
 		if err != nil {
 			return ""
 		}
-		return string(toJSON(object.Spec.Template))
+		return templateText(&object.Spec.Template)
 	}
 	is, means := template(l.with, with), template(l.without, without)
 	return slices.ContainsFunc(l.revisions, func(past revision) bool {
-		return string(toJSON(past.with)) == is && string(toJSON(past.without)) != means
+		return templateText(&past.with) == is && templateText(&past.without) != means
 	})
+}
+
+// templateText tells templates apart. An empty list that is required, such as
+// projected.sources, comes as [] from a client and as null from etcd.
+func templateText(template *corev1.PodTemplateSpec) string {
+	return strings.ReplaceAll(string(toJSON(template)), ":null", ":[]")
 }
 
 // undo is what kubectl rollout undo sends.
