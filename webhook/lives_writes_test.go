@@ -3,8 +3,8 @@ package webhook
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 	"strconv"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
