@@ -38,6 +38,8 @@ const (
 	AllowedOutOfScope
 	// AllowedCompliant: there is nothing to do.
 	AllowedCompliant
+	// AllowedLeftover: the object lacks what berth would have written, and is stored all the same.
+	AllowedLeftover
 	// Patched: with the patch, the object complies.
 	Patched
 	// DeniedViolation: the object does not comply, and no patch helps.

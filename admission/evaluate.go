@@ -72,7 +72,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 func (e *Evaluator) answer(decision *placement.Decision) Answer {
 	a := e.Answer(decision)
 	a.Policies = decision.Policies
-	a.Warnings = decision.Warnings
+	a.Warnings = append(a.Warnings, decision.Warnings...)
 	a.audit(decision)
 	return a
 }

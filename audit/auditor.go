@@ -11,12 +11,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"berth.dev/berth/cluster"
+	"berth.dev/berth/placement"
 )
 
 // An audit begins at the earliest period after the one before it, and after
@@ -56,11 +58,32 @@ type Options struct {
 type Excluded struct {
 	Namespaces      []string
 	PriorityClasses []string
+	// NamespaceSelector selects which of the other namespaces are not excluded; nil:
+	// all.
+	NamespaceSelector labels.Selector
+	// SystemTier says that Namespaces and PriorityClasses are not excluded, but for
+	// OwnNamespace.
+	SystemTier   bool
+	OwnNamespace string
 }
 
-func (e Excluded) has(ds *appsv1.DaemonSet) bool {
-	return slices.Contains(e.Namespaces, ds.Namespace) ||
-		slices.Contains(e.PriorityClasses, ds.Spec.Template.Spec.PriorityClassName)
+func (e *Excluded) has(ds *appsv1.DaemonSet, namespace placement.Namespace) bool {
+	if slices.Contains(e.PriorityClasses, ds.Spec.Template.Spec.PriorityClassName) && ds.Namespace != e.OwnNamespace {
+		return !e.SystemTier
+	}
+	return e.hasNamespace(namespace)
+}
+
+// hasNamespace says whether only critical DaemonSets of the namespace, if any, come
+// to berth.
+func (e *Excluded) hasNamespace(namespace placement.Namespace) bool {
+	switch {
+	case namespace.Name == e.OwnNamespace:
+		return true
+	case slices.Contains(e.Namespaces, namespace.Name):
+		return !e.SystemTier
+	}
+	return e.NamespaceSelector != nil && !e.NamespaceSelector.Matches(labels.Set(namespace.Labels))
 }
 
 // Auditor audits the DaemonSets while its replica leads.

@@ -61,7 +61,7 @@ func (s *state) report() *report {
 		tallies[name] = &tally{}
 	}
 	for _, name := range slices.Sorted(s.snapshot.Namespaces()) {
-		if slices.Contains(s.excluded.Namespaces, name) {
+		if namespace, _ := s.snapshot.Namespace(name); s.excluded.hasNamespace(namespace) {
 			continue
 		}
 		policies, _ := s.snapshot.PoliciesFor(name)

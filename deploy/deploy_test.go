@@ -28,6 +28,7 @@ func TestManifestHoldsEveryObjectInTheOrderOfNeed(t *testing.T) {
 		"ServiceAccount/berth",
 		"Secret/berth-ca",
 		"ClusterRole/berth",
+		"ClusterRole/berth-view",
 		"ClusterRoleBinding/berth",
 		"Role/berth",
 		"RoleBinding/berth",
@@ -53,7 +54,7 @@ func TestManifestHasNoFieldThatTheAPIDoesNotKnow(t *testing.T) {
 	decode[policyv1.PodDisruptionBudget](t, "PodDisruptionBudget")
 	decode[corev1.ServiceAccount](t, "ServiceAccount")
 	decode[corev1.Secret](t, "Secret")
-	decode[rbacv1.ClusterRole](t, "ClusterRole")
+	decode[rbacv1.ClusterRole](t, "ClusterRole/berth")
 	decode[rbacv1.ClusterRoleBinding](t, "ClusterRoleBinding")
 	decode[rbacv1.Role](t, "Role")
 	decode[rbacv1.RoleBinding](t, "RoleBinding")
@@ -224,7 +225,7 @@ func TestBerthMayReadWhatItNeedsAndWriteOnlyWhatIsItsOwn(t *testing.T) {
 			Verbs:         []string{"list", "patch", "watch"},
 		},
 	}
-	if diff := cmp.Diff(want, decode[rbacv1.ClusterRole](t, "ClusterRole").Rules); diff != "" {
+	if diff := cmp.Diff(want, decode[rbacv1.ClusterRole](t, "ClusterRole/berth").Rules); diff != "" {
 		t.Errorf("rules of the ClusterRole (-want +got):\n%s", diff)
 	}
 	wantOwnNamespace := []rbacv1.PolicyRule{

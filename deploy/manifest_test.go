@@ -3,6 +3,7 @@ package deploy
 import (
 	"bytes"
 	"os"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,13 +44,14 @@ func parse(t *testing.T, manifest []byte) []document {
 	return read
 }
 
-// decode decodes the only object of a kind, strictly: a field that its type
-// does not know is an error.
+// decode decodes the only object of a kind, or of KIND/NAME, strictly: a field that
+// its type does not know is an error.
 func decode[T any](t *testing.T, kind string) T {
 	t.Helper()
+	kind, name, named := strings.Cut(kind, "/")
 	var objects []T
 	for _, d := range documents(t) {
-		if d.Kind != kind {
+		if d.Kind != kind || named && d.Name != name {
 			continue
 		}
 		var object T

@@ -38,6 +38,7 @@ var answerLabels = [...][2]string{
 	admission.AllowedNoPolicy:   {"allowed", "no_policy"},
 	admission.AllowedOutOfScope: {"allowed", "out_of_scope"},
 	admission.AllowedCompliant:  {"allowed", "compliant"},
+	admission.AllowedLeftover:   {"allowed", "leftover"},
 	admission.Patched:           {"patched", "required_labels"},
 	admission.DeniedViolation:   {"denied", "violation"},
 	admission.DeniedLeftover:    {"denied", "leftover"},

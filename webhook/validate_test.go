@@ -76,3 +76,23 @@ spec:
 		t.Errorf("allowed %v, warnings %v, annotations (-want +got):\n%s", got.Allowed, got.Warnings, diff)
 	}
 }
+
+func TestTheSystemTierStoresWhatTheMutatorWasNotAskedAboutAndDeniesWhatViolates(t *testing.T) {
+	site := serve(t, newFacts(t, ownLabel), logr.Discard())
+	before := counted(t, "berth_admission_requests_total", "reason", "leftover")
+	want := &admissionv1.AdmissionResponse{UID: testUID, Allowed: true, Warnings: []string{
+		"stored without what policies require: berth was not asked in time; the next change of the pod template adds it",
+	}}
+	got := site.ask(t, SystemValidatePath, createReview(tutorial))
+	got.AuditAnnotations = nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("a DaemonSet that was not mutated (-want +got):\n%s", diff)
+	}
+	if now := counted(t, "berth_admission_requests_total", "reason", "leftover"); now != before+1 {
+		t.Errorf("counted %v leftovers, want 1", now-before)
+	}
+	violating := replaceOnce(t, tutorial, `"containers":`, `"nodeSelector":{"app":"other"},"containers":`)
+	if got := site.ask(t, SystemValidatePath, createReview(violating)); got.Allowed {
+		t.Error("a DaemonSet that contradicts the policy is allowed")
+	}
+}

@@ -41,6 +41,6 @@ into the pod template, and rejects DaemonSets that cannot have them.`,
 		return fmt.Errorf("%w\nSee '%s --help' for usage", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServeCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newEnforceCommand(), newVersionCommand())
 	return root
 }

@@ -47,7 +47,7 @@ func TestHelpHasExamplesAndEveryFlagInItsGroup(t *testing.T) {
 		"--kubeconfig", "--webhook-bind-address", "--tls-cert-file", "--tls-private-key-file", "--tls-min-version",
 		"--client-ca-file", "--client-allowed-names",
 		"--health-probe-bind-address", "--metrics-bind-address", "--log-format", "--log-level",
-		"--leader-elect ", "--leader-election-namespace", "--excluded-namespaces", "--excluded-priority-classes",
+		"--leader-elect ", "--leader-election-namespace", "--excluded-namespaces", "--excluded-priority-classes", "--namespace-selector", "--system-tier",
 		"--ca-secret", "--webhook-configurations", "--serving-certificate-rotation", "--ca-rotation",
 	} {
 		if !strings.Contains(got, want) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -25,6 +27,8 @@ import (
 const (
 	mutatePath   = "/mutate-apps-v1-daemonset"
 	validatePath = "/validate-apps-v1-daemonset"
+
+	systemValidatePath = "/validate-system-apps-v1-daemonset"
 )
 
 // startTime is when the start is over: several times what it takes.
@@ -45,7 +49,8 @@ type serveOptions struct {
 	leaderElect          bool
 	leaderElectNamespace string
 
-	excluded audit.Excluded
+	excluded          audit.Excluded
+	namespaceSelector string
 
 	logFormat, logLevel choice
 }
@@ -108,6 +113,8 @@ func (o *serveOptions) flagGroups() []flagGroup {
 		[]string{"kube-system", "kube-public", "kube-node-lease", "berth-system"}, "`namespaces` that the webhook configurations exclude: no policy applies there")
 	auditing.flags.StringSliceVar(&o.excluded.PriorityClasses, "excluded-priority-classes",
 		[]string{"system-node-critical", "system-cluster-critical"}, "priority `classes` that the webhook configurations exclude")
+	auditing.flags.StringVar(&o.namespaceSelector, "namespace-selector", "", "label `selector`, as JSON, of the namespaces that the webhook configurations are for (default: all)")
+	auditing.flags.BoolVar(&o.excluded.SystemTier, "system-tier", false, "the webhook configurations have a tier for what they exclude, but for the namespace of --leader-election-namespace")
 
 	return []flagGroup{connection, serving, o.selfManaged.flagGroup(), observing, election, auditing}
 }
@@ -147,6 +154,7 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	hooks := mgr.GetWebhookServer()
 	hooks.Register(mutatePath, webhook.NewMutator(facts, logger))
 	hooks.Register(validatePath, webhook.NewValidator(facts, logger))
+	hooks.Register(systemValidatePath, webhook.NewSystemValidator(facts, logger))
 
 	if err := addAudit(mgr, facts, o); err != nil {
 		return err
@@ -223,6 +231,24 @@ func addBeside(mgr manager.Manager, checks map[string]healthz.Checker, beside ..
 	return nil
 }
 
+// auditExcludes is what the webhook configurations keep from berth.
+func (o *serveOptions) auditExcludes() (audit.Excluded, error) {
+	excluded := o.excluded
+	excluded.OwnNamespace = o.leaderElectNamespace
+	if o.namespaceSelector == "" {
+		return excluded, nil
+	}
+	var selector metav1.LabelSelector
+	err := json.Unmarshal([]byte(o.namespaceSelector), &selector)
+	if err == nil {
+		excluded.NamespaceSelector, err = metav1.LabelSelectorAsSelector(&selector)
+	}
+	if err != nil {
+		return excluded, fmt.Errorf(`--namespace-selector: %w; want JSON such as {"matchLabels":{"berth.dev/placement":"enabled"}}`, err)
+	}
+	return excluded, nil
+}
+
 // addAudit gives the manager what reports on the cluster, on the leader.
 func addAudit(mgr manager.Manager, facts *live.Facts, o *serveOptions) error {
 	election := audit.NoElection()
@@ -232,11 +258,15 @@ func addAudit(mgr manager.Manager, facts *live.Facts, o *serveOptions) error {
 			return fmt.Errorf("%w\nSay with --leader-election-namespace where the Lease is, or use --leader-elect=false", err)
 		}
 	}
+	excluded, err := o.auditExcludes()
+	if err != nil {
+		return err
+	}
 	auditor := audit.New(audit.Options{
 		Facts: facts, Election: election,
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("berth"),
 		Metrics:  metrics.Registry,
-		Excluded: o.excluded,
+		Excluded: excluded,
 		Log:      mgr.GetLogger().WithName("audit"),
 	})
 	for _, runnable := range []manager.Runnable{election, auditor} {

@@ -1,61 +1,122 @@
+{{/*
+Values that a chart of an earlier version did not have are missing here after
+helm upgrade --reuse-values: read them in parentheses, and with their default.
+*/}}
+
+{{/* What the objects are named after; of a cluster-scoped one it is the whole name. */}}
+{{- define "berth.fullname" -}}
+{{ .Values.fullnameOverride | default (include "berth.name" .) }}
+{{- end }}
+
+{{- define "berth.name" -}}
+{{ .Values.nameOverride | default .Chart.Name }}
+{{- end }}
+
 {{/* The labels that a selector may use: they never change. */}}
 {{- define "berth.selectorLabels" -}}
-app.kubernetes.io/name: berth
+app.kubernetes.io/name: {{ include "berth.name" . }}
 {{- end }}
 
 {{/* The labels of every object. */}}
 {{- define "berth.labels" -}}
 {{ include "berth.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
-{{/* What makes cert-manager's cainjector write caBundle. */}}
-{{- define "berth.injectCA" -}}
-{{- if eq .Values.certs.source "cert-manager" }}
+{{/* metadata. Takes root, and what there is of suffix, annotations, clusterScoped. */}}
+{{- define "berth.metadata" -}}
+name: {{ include "berth.fullname" .root }}{{ .suffix }}
+{{- if not .clusterScoped }}
+namespace: {{ .root.Release.Namespace }}
+{{- end }}
+labels:
+  {{- include "berth.labels" .root | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
-  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/berth-ca
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/*
-One webhook, mutating or validating. Takes name, path and the root context.
-Which requests come is decided here and not in berth: what is excluded must work
-while every replica is down.
-*/}}
-{{- define "berth.webhook" -}}
-{{- $ := .root -}}
-name: {{ .name }}
-admissionReviewVersions: [v1]
-clientConfig:
-  service:
-    name: berth
-    namespace: {{ $.Release.Namespace }}
-    path: {{ .path }}
-    port: 443
-  {{- if eq $.Values.certs.source "files" }}
-  {{- with $.Values.webhook.caBundle }}
-  caBundle: {{ . }}
-  {{- end }}
-  {{- end }}
-rules:
-  - apiGroups: [apps]
-    apiVersions: [v1]
-    operations: [CREATE, UPDATE]
-    resources: [daemonsets]
-    scope: Namespaced
-matchPolicy: Equivalent
-namespaceSelector:
-  matchExpressions:
-    - key: kubernetes.io/metadata.name
-      operator: NotIn
-      values: {{ append $.Values.webhook.excludedNamespaces $.Release.Namespace | uniq | toJson }}
-{{- with $.Values.webhook.excludedPriorityClasses }}
-matchConditions:
-  - name: not-excluded-priority-class
-    expression: >-
-      !(object.?spec.?template.?spec.?priorityClassName.orValue("") in {{ toJson . }})
+{{- define "berth.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ printf "%s@%s" .repository .digest | quote }}
+{{- else -}}
+{{ printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) | quote }}
+{{- end -}}
+{{- end -}}
 {{- end }}
-failurePolicy: {{ $.Values.webhook.failurePolicy }}
-sideEffects: None
-timeoutSeconds: {{ $.Values.webhook.timeoutSeconds }}
+
+{{/* One of the container's ports. Takes root and name. */}}
+{{- define "berth.port" -}}
+{{ get (.root.Values.ports | default dict) .name | default (get (dict "webhook" 9443 "metrics" 8080 "health" 8081) .name) }}
+{{- end }}
+
+{{/* The Pod Security Standard restricted. */}}
+{{- define "berth.podSecurityContext" -}}
+{{- with .Values.podSecurityContext }}
+{{- toYaml . }}
+{{- else -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+{{- end }}
+
+{{- define "berth.securityContext" -}}
+{{- with .Values.securityContext }}
+{{- toYaml . }}
+{{- else -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+{{- end }}
+
+{{/* The token is a volume, where it can be seen: for an hour, of this Pod. */}}
+{{- define "berth.tokenVolume" -}}
+name: token
+projected:
+  defaultMode: 292 # 0444
+  sources:
+    - serviceAccountToken:
+        path: token
+        expirationSeconds: 3600
+    - configMap:
+        name: kube-root-ca.crt
+        items:
+          - key: ca.crt
+            path: ca.crt
+    - downwardAPI:
+        items:
+          - path: namespace
+            fieldRef:
+              fieldPath: metadata.namespace
+{{- end }}
+
+{{/* Where pods may run, and with which pull Secrets. */}}
+{{- define "berth.scheduling" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}

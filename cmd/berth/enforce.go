@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	admissionapply "k8s.io/client-go/applyconfigurations/admissionregistration/v1"
+	admissionv1client "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
+	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
+)
+
+// The webhooks of the ordinary tier, as the chart names them.
+const (
+	mutatingWebhook   = "mutate.berth.dev"
+	validatingWebhook = "validate.berth.dev"
+)
+
+const (
+	enforceManager = "berth-enforce"
+	enforceEvery   = 250 * time.Millisecond
+	// heardWithin is how long after a replica is ready every node and API server knows where it is.
+	heardWithin = 5 * time.Second
+)
+
+// enforceOptions is the flags of berth enforce.
+type enforceOptions struct {
+	kubeconfig, deployment, configurations string
+}
+
+func newEnforceCommand() *cobra.Command {
+	var o enforceOptions
+	cmd := &cobra.Command{
+		Use:   "enforce",
+		Short: "Set failurePolicy Fail once berth answers",
+		Long: `Set failurePolicy Fail once berth answers.
+
+It waits until replicas of the Deployment have been ready for 5 s and the API server
+has been told to trust them. Then it sets failurePolicy of the ordinary webhooks to
+Fail. The Helm chart runs it in a Job after an installation, so that no write fails
+before there is somebody to ask.`,
+		Example: `  berth enforce --deployment berth-system/berth --webhook-configurations berth`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.run(cmd.Context(), cmd.ErrOrStderr())
+		},
+	}
+	flags := newFlagGroup("Flags")
+	flags.flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster (default: the Pod's ServiceAccount)")
+	flags.flags.StringVar(&o.deployment, "deployment", "berth-system/berth", "`namespace/name` of berth's Deployment")
+	flags.flags.StringVar(&o.configurations, "webhook-configurations", "berth", "`name` of the mutating and of the validating webhook configuration")
+	addFlagGroups(cmd, flags)
+	return cmd
+}
+
+// enforcer waits for a Deployment and changes two webhook configurations.
+type enforcer struct {
+	deployments            appsv1client.DeploymentInterface
+	hooks                  admissionv1client.AdmissionregistrationV1Interface
+	deployment, configured string
+	log                    *slog.Logger
+}
+
+func (o *enforceOptions) run(ctx context.Context, logTo io.Writer) error {
+	namespace, name, found := strings.Cut(o.deployment, "/")
+	if !found || namespace == "" || name == "" {
+		return fmt.Errorf("--deployment=%s: must be NAMESPACE/NAME", o.deployment)
+	}
+	config, err := restConfig(o.kubeconfig)
+	if err != nil {
+		return err
+	}
+	apps, err := appsv1client.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("connect to the API server: %w", err)
+	}
+	hooks, err := admissionv1client.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("connect to the API server: %w", err)
+	}
+	e := &enforcer{
+		deployments: apps.Deployments(namespace), hooks: hooks,
+		deployment: name, configured: o.configurations, log: newLogger(logTo, "json", "info"),
+	}
+	if err := e.await(ctx); err != nil {
+		return err
+	}
+	return e.enforce(ctx)
+}
+
+// await returns when berth has answered for a while.
+func (e *enforcer) await(ctx context.Context) error {
+	var since time.Time
+	last := ""
+	for {
+		reason := e.unready(ctx)
+		switch {
+		case reason != nil:
+			since = time.Time{}
+			if text := reason.Error(); text != last {
+				e.log.Info("Waiting", "for", text)
+				last = text
+			}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) >= heardWithin:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("stopped while waiting for berth: %w", ctx.Err())
+		case <-time.After(enforceEvery):
+		}
+	}
+}
+
+// unready says why the API server may not ask berth yet; nil: it may.
+func (e *enforcer) unready(ctx context.Context) error {
+	deployment, err := e.deployments.Get(ctx, e.deployment, metav1.GetOptions{})
+	if err != nil {
+		return explain(err)
+	}
+	if deployment.Status.ReadyReplicas == 0 {
+		return fmt.Errorf("a ready replica of Deployment %s", e.deployment)
+	}
+	mutating, err := e.hooks.MutatingWebhookConfigurations().Get(ctx, e.configured, metav1.GetOptions{})
+	if err != nil {
+		return explain(err)
+	}
+	validating, err := e.hooks.ValidatingWebhookConfigurations().Get(ctx, e.configured, metav1.GetOptions{})
+	if err != nil {
+		return explain(err)
+	}
+	var clients []admissionv1.WebhookClientConfig
+	for i := range mutating.Webhooks {
+		clients = append(clients, mutating.Webhooks[i].ClientConfig)
+	}
+	for i := range validating.Webhooks {
+		clients = append(clients, validating.Webhooks[i].ClientConfig)
+	}
+	for i := range clients {
+		if len(clients[i].CABundle) == 0 {
+			return errors.New("caBundle of the webhook configurations " + e.configured)
+		}
+	}
+	return nil
+}
+
+// enforce sets failurePolicy and leaves nobody's name on it, so that whoever wrote it before may write it again: the field is
+// taken over and then given up, which brings its default.
+func (e *enforcer) enforce(ctx context.Context) error {
+	options := metav1.ApplyOptions{FieldManager: enforceManager, Force: true}
+	for _, given := range []bool{true, false} {
+		mutating := admissionapply.MutatingWebhookConfiguration(e.configured)
+		validating := admissionapply.ValidatingWebhookConfiguration(e.configured)
+		if given {
+			mutating.WithWebhooks(admissionapply.MutatingWebhook().WithName(mutatingWebhook).WithFailurePolicy(admissionv1.Fail))
+			validating.WithWebhooks(admissionapply.ValidatingWebhook().WithName(validatingWebhook).WithFailurePolicy(admissionv1.Fail))
+		}
+		if _, err := e.hooks.MutatingWebhookConfigurations().Apply(ctx, mutating, options); err != nil {
+			return fmt.Errorf("set failurePolicy of MutatingWebhookConfiguration %s: %w", e.configured, err)
+		}
+		if _, err := e.hooks.ValidatingWebhookConfigurations().Apply(ctx, validating, options); err != nil {
+			return fmt.Errorf("set failurePolicy of ValidatingWebhookConfiguration %s: %w", e.configured, err)
+		}
+	}
+	e.log.Info("From now on DaemonSets that berth has not seen are refused", "configurations", e.configured)
+	return nil
+}
