@@ -48,7 +48,7 @@ func TestTheSystemTierIsWhatTheOrdinaryOneLeavesOutButBerthsOwnNamespace(t *test
 		Name: "mutate.system.berth.dev", ClientConfig: serviceAt("/mutate-apps-v1-daemonset"), Rules: want.Rules,
 		FailurePolicy: want.FailurePolicy, MatchPolicy: want.MatchPolicy, NamespaceSelector: want.NamespaceSelector,
 		SideEffects: want.SideEffects, TimeoutSeconds: want.TimeoutSeconds, AdmissionReviewVersions: want.AdmissionReviewVersions,
-		MatchConditions: want.MatchConditions, ReinvocationPolicy: new(admissionv1.IfNeededReinvocationPolicy),
+		MatchConditions: want.MatchConditions, ReinvocationPolicy: new(admissionv1.NeverReinvocationPolicy),
 	}
 	if diff := cmp.Diff(wantMutating, mutating[1]); diff != "" {
 		t.Errorf("the second mutating webhook (-want +got):\n%s", diff)

@@ -117,26 +117,3 @@ func removeAbandoned() {
 		}
 	}
 }
-
-// Kubectl runs the control plane's own kubectl as the administrator, in the repository's folder.
-func (cp *ControlPlane) Kubectl(ctx context.Context, stdin string, args ...string) (stdout, stderr string, err error) {
-	// See Process.Start: the thread has to outlive the program.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(ctx, filepath.Join(cp.Bin, "kubectl"), args...)
-	cmd.Dir = cp.root
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+cp.Kubeconfig, "HOME="+cp.dir, "KUBECACHEDIR="+cp.path("kubectl-cache"))
-	cmd.Stdin = strings.NewReader(stdin)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	release, err := startTied(cmd)
-	if err != nil {
-		return "", "", fmt.Errorf("kubectl: %w", err)
-	}
-	err = cmd.Wait()
-	release()
-	if err != nil {
-		err = fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, errs.Bytes())
-	}
-	return out.String(), errs.String(), err
-}

@@ -40,6 +40,7 @@ type Pod struct {
 	ready    atomic.Bool
 	restarts atomic.Int32
 	running  atomic.Bool
+	done     atomic.Bool // it has ended with success, and is not to be started again
 	changed  chan struct{} // the status has to be written
 
 	ending sync.Once
@@ -86,6 +87,9 @@ func (p *Pod) Terminating() bool {
 // args is the container's command line. A pod has all ports of its IP; here the IP has to be said.
 func (p *Pod) args() []string {
 	args := append([]string{}, p.container.Args...)
+	if p.container.Ports == nil {
+		return args
+	}
 	for flag, port := range map[string]string{"webhook-bind-address": "webhook", "health-probe-bind-address": "health", "metrics-bind-address": "metrics"} {
 		args = append(args, fmt.Sprintf("--%s=%s", flag, p.Address(port)))
 	}
@@ -201,6 +205,11 @@ func (p *Pod) keepRunning(ctx context.Context) {
 		p.running.Store(false)
 		p.setReady(false)
 		if p.Terminating() {
+			return
+		}
+		if p.process.endErr == nil && p.object.Spec.RestartPolicy != corev1.RestartPolicyAlways {
+			p.done.Store(true)
+			p.touch()
 			return
 		}
 		p.restarts.Add(1)

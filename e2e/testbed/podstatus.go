@@ -61,8 +61,13 @@ func (p *Pod) status() corev1.PodStatus {
 	if p.running.Load() {
 		container.State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}}
 	}
+	phase := corev1.PodRunning
+	if p.done.Load() {
+		phase = corev1.PodSucceeded
+		container.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed", FinishedAt: now}}
+	}
 	return corev1.PodStatus{
-		Phase: corev1.PodRunning, HostIP: "10.2.0.1", PodIP: p.IP, PodIPs: []corev1.PodIP{{IP: p.IP}}, StartTime: &now,
+		Phase: phase, HostIP: "10.2.0.1", PodIP: p.IP, PodIPs: []corev1.PodIP{{IP: p.IP}}, StartTime: &now,
 		Conditions: []corev1.PodCondition{
 			condition(corev1.PodInitialized, true), condition(corev1.ContainersReady, ready), condition(corev1.PodReady, ready),
 		},

@@ -28,7 +28,7 @@ func (p *Pod) populate(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := os.Link(p.host.Binary, filepath.Join(p.root, programInRoot)); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Link(p.binary(), filepath.Join(p.root, programInRoot)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	env, err := p.environment()
@@ -37,6 +37,14 @@ func (p *Pod) populate(ctx context.Context) error {
 	}
 	p.process.env = env
 	return p.writeVolumes(ctx)
+}
+
+// binary is the program of the container's image.
+func (p *Pod) binary() string {
+	if other := p.host.Binaries[p.container.Image]; other != "" {
+		return other
+	}
+	return p.host.Binary
 }
 
 // refresh brings changed Secrets to the container.
