@@ -17,9 +17,9 @@ func Validation(decision *placement.Decision) Answer {
 // notMutated is short enough for a warning.
 const notMutated = "stored without what policies require: berth was not asked in time; the next change of the pod template adds it"
 
-// SystemValidation is Validation for what has to be stored whatever becomes of berth. There the API server goes on when the
-// mutating webhook does not answer: what that one has not written is no reason to deny.
-func SystemValidation(decision *placement.Decision) Answer {
+// BestEffortValidation is Validation where the API server goes on when the mutating webhook does not answer: what that one has
+// not written is no reason to deny.
+func BestEffortValidation(decision *placement.Decision) Answer {
 	answer := Validation(decision)
 	if answer.Result == DeniedLeftover {
 		return Answer{Result: AllowedLeftover, Warnings: []string{notMutated}}

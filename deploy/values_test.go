@@ -23,7 +23,7 @@ func TestTheSystemTierIsWhatTheOrdinaryOneLeavesOutButBerthsOwnNamespace(t *test
 	}
 	want := admissionv1.ValidatingWebhook{
 		Name:          "validate.system.berth.dev",
-		ClientConfig:  serviceAt("/validate-system-apps-v1-daemonset"),
+		ClientConfig:  serviceAt("/validate-best-effort-apps-v1-daemonset"),
 		Rules:         daemonSetWrites,
 		FailurePolicy: new(admissionv1.Ignore),
 		MatchPolicy:   new(admissionv1.Equivalent),
@@ -112,14 +112,14 @@ func TestAPodIsWhatTheValuesSay(t *testing.T) {
 	webhooks := find[admissionv1.MutatingWebhookConfiguration](t, objects, "MutatingWebhookConfiguration").Webhooks
 	type said struct {
 		Image, PodLabel, PodAnnotation, ServiceAnnotation, LastArgument string
-		Env                                                            []corev1.EnvVar
-		HostNetwork                                                    bool
-		Ports                                                          []int32
-		RevisionHistoryLimit                                           int32
-		Update                                                         appsv1.RollingUpdateDeployment
-		Weight                                                         int32
-		PodSecurity                                                    corev1.PodSecurityContext
-		Security                                                       corev1.SecurityContext
+		Env                                                             []corev1.EnvVar
+		HostNetwork                                                     bool
+		Ports                                                           []int32
+		RevisionHistoryLimit                                            int32
+		Update                                                          appsv1.RollingUpdateDeployment
+		Weight                                                          int32
+		PodSecurity                                                     corev1.PodSecurityContext
+		Security                                                        corev1.SecurityContext
 	}
 	got := said{
 		container.Image, deployment.Template.Labels["a"], deployment.Template.Annotations["c"], service.Annotations["e"], container.Args[len(container.Args)-1],

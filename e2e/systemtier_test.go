@@ -150,7 +150,7 @@ func TestTheSystemTierComesUpWhoeverAnswersAndIsPlacedWhereBerthDoes(t *testing.
 	kubectl(t, readFile(t, shippedPolicies+"no-virtual-nodes.yaml"), "apply", "-f", "-")
 	t.Cleanup(func() { deletePolicy(t, "no-virtual-nodes") })
 	berthKnows(t)
-	mutates, validates := func(*testing.T) answerer { return berthItself("mutate") }, func(*testing.T) answerer { return berthItself("validate-system") }
+	mutates, validates := func(*testing.T) answerer { return berthItself("mutate") }, func(*testing.T) answerer { return berthItself("validate") }
 	for _, test := range []struct {
 		name                 string
 		mutating, validating func(*testing.T) answerer
@@ -211,7 +211,7 @@ func TestWhatTheSystemTierMissedIsAWarningAndThePlacementComesWithTheNextChange(
 		}
 	})
 	t.Run("missed", func(t *testing.T) {
-		registerSystemTier(t, nobody(t), berthItself("validate-system"))
+		registerSystemTier(t, nobody(t), berthItself("validate"))
 		got := create(t, metav1.NamespaceSystem, manifest)
 		want := "Warning: stored without what policies require: berth was not asked in time; the next change of the pod template adds it\n"
 		if got != want {
@@ -219,7 +219,7 @@ func TestWhatTheSystemTierMissedIsAWarningAndThePlacementComesWithTheNextChange(
 		}
 	})
 	t.Run("made up for", func(t *testing.T) {
-		registerSystemTier(t, berthItself("mutate"), berthItself("validate-system"))
+		registerSystemTier(t, berthItself("mutate"), berthItself("validate"))
 		kubectl(t, "", "-n", metav1.NamespaceSystem, "rollout", "restart", "daemonset/agent")
 		if ds := get(t, metav1.NamespaceSystem, "agent"); !avoidsVirtualNodes(ds) {
 			t.Errorf("it is not placed: %v", ds.Annotations)

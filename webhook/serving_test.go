@@ -66,7 +66,7 @@ func serve(tb testing.TB, facts Facts, logger logr.Logger, adjust ...func(*Serve
 	})
 	server.Register(MutatePath, NewMutator(facts, logger))
 	server.Register(ValidatePath, NewValidator(facts, logger))
-	server.Register(SystemValidatePath, NewSystemValidator(facts, logger))
+	server.Register(BestEffortValidatePath, NewBestEffortValidator(facts, logger))
 	for _, change := range adjust {
 		change(server)
 	}

@@ -13,13 +13,13 @@ const ValidatePath = "/validate-apps-v1-daemonset"
 // Mutator, may have changed what the Mutator wrote.
 type Validator struct{ endpoint }
 
-// SystemValidatePath is where a Validator of the system tier is served.
-const SystemValidatePath = "/validate-system-apps-v1-daemonset"
+// BestEffortValidatePath is where a Validator is served for webhooks with failurePolicy Ignore.
+const BestEffortValidatePath = "/validate-best-effort-apps-v1-daemonset"
 
-// NewSystemValidator returns a Validator that lets through what the Mutator was not asked about: webhook configurations that
-// ignore a failing Mutator need it.
-func NewSystemValidator(facts Facts, logger logr.Logger) *Validator {
-	return &Validator{newEndpoint("validate-system", facts, logger, admission.SystemValidation)}
+// NewBestEffortValidator returns a Validator that lets through what the Mutator was not asked about: with failurePolicy
+// Ignore the API server goes on without it.
+func NewBestEffortValidator(facts Facts, logger logr.Logger) *Validator {
+	return &Validator{newEndpoint("validate", facts, logger, admission.BestEffortValidation)}
 }
 
 // NewValidator returns a Validator that knows the cluster by facts and logs its denials.

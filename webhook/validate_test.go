@@ -77,13 +77,13 @@ spec:
 	}
 }
 
-func TestTheSystemTierStoresWhatTheMutatorWasNotAskedAboutAndDeniesWhatViolates(t *testing.T) {
+func TestWithFailurePolicyIgnoreWhatTheMutatorWasNotAskedAboutIsStoredAndWhatViolatesDenied(t *testing.T) {
 	site := serve(t, newFacts(t, ownLabel), logr.Discard())
 	before := counted(t, "berth_admission_requests_total", "reason", "leftover")
 	want := &admissionv1.AdmissionResponse{UID: testUID, Allowed: true, Warnings: []string{
 		"stored without what policies require: berth was not asked in time; the next change of the pod template adds it",
 	}}
-	got := site.ask(t, SystemValidatePath, createReview(tutorial))
+	got := site.ask(t, BestEffortValidatePath, createReview(tutorial))
 	got.AuditAnnotations = nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("a DaemonSet that was not mutated (-want +got):\n%s", diff)
@@ -92,7 +92,7 @@ func TestTheSystemTierStoresWhatTheMutatorWasNotAskedAboutAndDeniesWhatViolates(
 		t.Errorf("counted %v leftovers, want 1", now-before)
 	}
 	violating := replaceOnce(t, tutorial, `"containers":`, `"nodeSelector":{"app":"other"},"containers":`)
-	if got := site.ask(t, SystemValidatePath, createReview(violating)); got.Allowed {
+	if got := site.ask(t, BestEffortValidatePath, createReview(violating)); got.Allowed {
 		t.Error("a DaemonSet that contradicts the policy is allowed")
 	}
 }

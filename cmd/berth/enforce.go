@@ -2,25 +2,22 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	admissionapply "k8s.io/client-go/applyconfigurations/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/types"
 	admissionv1client "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
-)
-
-// The webhooks of the ordinary tier, as the chart names them.
-const (
-	mutatingWebhook   = "mutate.berth.dev"
-	validatingWebhook = "validate.berth.dev"
+	"k8s.io/client-go/util/retry"
 )
 
 const (
@@ -153,24 +150,44 @@ func (e *enforcer) unready(ctx context.Context) error {
 	return nil
 }
 
-// enforce sets failurePolicy and leaves nobody's name on it, so that whoever wrote it before may write it again: the field is
-// taken over and then given up, which brings its default.
+// What the API server is told: to refuse what it could not ask about, and to ask whether everything is there.
+const (
+	mutatingFails   = `{"webhooks":[{"name":"mutate.berth.dev","failurePolicy":"Fail"}]}`
+	validatingFails = `{"webhooks":[{"name":"validate.berth.dev","failurePolicy":"Fail","clientConfig":{"service":{"path":"` + validatePath + `"}}}]}`
+)
+
 func (e *enforcer) enforce(ctx context.Context) error {
-	options := metav1.ApplyOptions{FieldManager: enforceManager, Force: true}
-	for _, given := range []bool{true, false} {
-		mutating := admissionapply.MutatingWebhookConfiguration(e.configured)
-		validating := admissionapply.ValidatingWebhookConfiguration(e.configured)
-		if given {
-			mutating.WithWebhooks(admissionapply.MutatingWebhook().WithName(mutatingWebhook).WithFailurePolicy(admissionv1.Fail))
-			validating.WithWebhooks(admissionapply.ValidatingWebhook().WithName(validatingWebhook).WithFailurePolicy(admissionv1.Fail))
+	for _, change := range []struct{ resource, patch string }{
+		{"validatingwebhookconfigurations", validatingFails}, {"mutatingwebhookconfigurations", mutatingFails},
+	} {
+		err := e.hooks.RESTClient().Patch(types.StrategicMergePatchType).Resource(change.resource).Name(e.configured).
+			Param("fieldManager", enforceManager).Body([]byte(change.patch)).Do(ctx).Error()
+		if err == nil {
+			err = retry.RetryOnConflict(retry.DefaultBackoff, func() error { return e.disown(ctx, change.resource) })
 		}
-		if _, err := e.hooks.MutatingWebhookConfigurations().Apply(ctx, mutating, options); err != nil {
-			return fmt.Errorf("set failurePolicy of MutatingWebhookConfiguration %s: %w", e.configured, err)
-		}
-		if _, err := e.hooks.ValidatingWebhookConfigurations().Apply(ctx, validating, options); err != nil {
-			return fmt.Errorf("set failurePolicy of ValidatingWebhookConfiguration %s: %w", e.configured, err)
+		if err != nil {
+			return fmt.Errorf("set failurePolicy of %s %s: %w", change.resource, e.configured, err)
 		}
 	}
 	e.log.Info("From now on DaemonSets that berth has not seen are refused", "configurations", e.configured)
 	return nil
+}
+
+// disown leaves nobody's name on what was set: Helm may set it otherwise later, and would run into a conflict.
+func (e *enforcer) disown(ctx context.Context, resource string) error {
+	raw, err := e.hooks.RESTClient().Get().Resource(resource).Name(e.configured).SetHeader("Accept", "application/json").Do(ctx).Raw()
+	if err != nil {
+		return err
+	}
+	var object metav1.PartialObjectMetadata
+	if err := json.Unmarshal(raw, &object); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(object.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool { return entry.Manager == enforceManager })
+	if i < 0 {
+		return nil
+	}
+	// The version makes the write fail when somebody has written meanwhile.
+	patch := fmt.Sprintf(`[{"op":"replace","path":"/metadata/resourceVersion","value":%q},{"op":"remove","path":"/metadata/managedFields/%d"}]`, object.ResourceVersion, i)
+	return e.hooks.RESTClient().Patch(types.JSONPatchType).Resource(resource).Name(e.configured).Body([]byte(patch)).Do(ctx).Error()
 }

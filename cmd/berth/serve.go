@@ -28,7 +28,7 @@ const (
 	mutatePath   = "/mutate-apps-v1-daemonset"
 	validatePath = "/validate-apps-v1-daemonset"
 
-	systemValidatePath = "/validate-system-apps-v1-daemonset"
+	bestEffortValidatePath = "/validate-best-effort-apps-v1-daemonset"
 )
 
 // startTime is when the start is over: several times what it takes.
@@ -154,7 +154,7 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	hooks := mgr.GetWebhookServer()
 	hooks.Register(mutatePath, webhook.NewMutator(facts, logger))
 	hooks.Register(validatePath, webhook.NewValidator(facts, logger))
-	hooks.Register(systemValidatePath, webhook.NewSystemValidator(facts, logger))
+	hooks.Register(bestEffortValidatePath, webhook.NewBestEffortValidator(facts, logger))
 
 	if err := addAudit(mgr, facts, o); err != nil {
 		return err

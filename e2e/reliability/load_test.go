@@ -136,6 +136,12 @@ func (c *counts) failures() int {
 func (c *counts) expectNothingLost(t *testing.T) {
 	t.Helper()
 	c.expectNothingUnmutated(t)
+	c.expectNothingFailed(t)
+}
+
+// expectNothingFailed fails unless every write succeeded.
+func (c *counts) expectNothingFailed(t *testing.T) {
+	t.Helper()
 	for _, message := range slices.Sorted(maps.Keys(c.Failed)) {
 		t.Errorf("%d writes failed: %s", c.Failed[message], message)
 	}

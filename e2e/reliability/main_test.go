@@ -35,7 +35,7 @@ func run(m *testing.M) (code int, err error) {
 	ctx := context.Background()
 	if !testbed.InNetwork() {
 		// Behind this there is no network to download from.
-		if err := errors.Join(testbed.Build(ctx, os.Stderr), testbed.BuildCertManager(ctx)); err != nil {
+		if err := errors.Join(testbed.Build(ctx, os.Stderr), testbed.BuildCertManager(ctx), testbed.BuildHelm(ctx)); err != nil {
 			return 0, err
 		}
 		code, err := testbed.RunInNetwork()

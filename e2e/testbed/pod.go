@@ -40,7 +40,7 @@ type Pod struct {
 	ready    atomic.Bool
 	restarts atomic.Int32
 	running  atomic.Bool
-	done     atomic.Bool // it has ended with success, and is not to be started again
+	done     atomic.Bool   // it has ended with success, and is not to be started again
 	changed  chan struct{} // the status has to be written
 
 	ending sync.Once

@@ -17,7 +17,7 @@ object.?spec.?template.?spec.?priorityClassName.orValue("") in {{ .Values.webhoo
 {{- end }}
 
 {{/*
-One webhook, mutating or validating. Takes name, path, tier and the root context.
+One webhook. Takes tier, phase (mutate or validate) and the root context.
 Which requests come is decided here and not in berth: what is excluded must work
 while every replica is down.
 
@@ -27,13 +27,16 @@ never stops a write, and holds it up for a second at most.
 {{- define "berth.webhook" -}}
 {{- $ := .root -}}
 {{- $system := eq .tier "system" -}}
-name: {{ .name }}
+{{- $failurePolicy := $system | ternary "Ignore" (include "berth.failurePolicy" $) -}}
+{{- /* Where the API server goes on without the mutating webhook, the validating one must not deny what that has not written. */ -}}
+{{- $validate := eq $failurePolicy "Fail" | ternary "validate" "validate-best-effort" -}}
+name: {{ .phase }}.{{ $system | ternary "system." "" }}berth.dev
 admissionReviewVersions: [v1]
 clientConfig:
   service:
     name: {{ include "berth.fullname" $ }}
     namespace: {{ $.Release.Namespace }}
-    path: {{ .path }}
+    path: /{{ eq .phase "mutate" | ternary "mutate" $validate }}-apps-v1-daemonset
     port: {{ ($.Values.service).port | default 443 }}
   {{- if eq $.Values.certs.source "files" }}
   {{- with $.Values.webhook.caBundle }}
@@ -66,8 +69,6 @@ matchConditions:
     expression: >-
       request.namespace in {{ $.Values.webhook.excludedNamespaces | default list | toJson }} ||
       {{ include "berth.isCritical" $ }}
-failurePolicy: Ignore
-timeoutSeconds: 1
 {{- else }}
 {{- if $.Values.webhook.excludedPriorityClasses }}
 matchConditions:
@@ -75,9 +76,9 @@ matchConditions:
     expression: >-
       !({{ include "berth.isCritical" $ }})
 {{- end }}
-failurePolicy: {{ include "berth.failurePolicy" $ }}
-timeoutSeconds: {{ $.Values.webhook.timeoutSeconds }}
 {{- end }}
+failurePolicy: {{ $failurePolicy }}
+timeoutSeconds: {{ $system | ternary 1 $.Values.webhook.timeoutSeconds }}
 sideEffects: None
 {{- end }}
 
