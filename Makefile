@@ -12,7 +12,7 @@ MODULES      := . e2e/controlplane e2e/certmanager tools tools/golangci-lint
 CODE_MODULES := . e2e/controlplane e2e/certmanager
 
 # What `make generate` writes.
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/chart/crds deploy/berth.yaml
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/chart/crds deploy/berth.yaml deploy/kustomize/berth.yaml
 
 # Built once into Go's build cache, at the versions of their go.mod.
 tool          = go tool -modfile=$(CURDIR)/tools/go.mod
@@ -60,6 +60,7 @@ fmt: ## Format the Go code.
 generate: ## Write anew what is generated: deepcopy, the CRD, deploy/berth.yaml.
 	$(tool) controller-gen object crd paths=./api/... output:crd:dir=deploy/chart/crds
 	{ cat deploy/berth.head.yaml; $(tool) helm template berth deploy/chart --namespace berth-system --include-crds; } > deploy/berth.yaml
+	cp deploy/berth.yaml deploy/kustomize/berth.yaml
 
 .PHONY: verify
 verify: generate ## Fail when what is committed is not what `make generate` and `go mod tidy` write.

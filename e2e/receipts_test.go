@@ -2,9 +2,8 @@ package e2e_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,17 +18,12 @@ const firstReceipts = "d7127c2"
 // startOldBerth runs the berth of a commit beside the one that all tests share.
 func startOldBerth(t *testing.T, commit string) *testbed.Berth {
 	t.Helper()
-	if err := exec.CommandContext(t.Context(), "git", "cat-file", "-e", commit+"^{commit}").Run(); err != nil {
-		t.Skipf("commit %s is not in this checkout: %v", commit, err)
+	binary, err := testbed.Checkout(t.Context(), commit, t.TempDir())
+	if errors.Is(err, testbed.ErrNoCommit) {
+		t.Skip(err)
 	}
-	source, binary := t.TempDir(), filepath.Join(t.TempDir(), "berth")
-	for _, command := range []string{
-		fmt.Sprintf("git -C .. archive %s | tar -x -C %s", commit, source),
-		fmt.Sprintf("cd %s && CGO_ENABLED=0 go build -o %s ./cmd/berth", source, binary),
-	} {
-		if out, err := exec.CommandContext(t.Context(), "bash", "-o", "pipefail", "-c", command).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", command, err, out)
-		}
+	if err != nil {
+		t.Fatal(err)
 	}
 	old, err := cp.StartBerthBeside(t.Context(), "berth-"+commit, testbed.BerthOptions{Binary: binary})
 	if err != nil {

@@ -35,7 +35,7 @@ func run(m *testing.M) (code int, err error) {
 	ctx := context.Background()
 	if !testbed.InNetwork() {
 		// Behind this there is no network to download from.
-		if err := errors.Join(testbed.Build(ctx, os.Stderr), testbed.BuildCertManager(ctx), testbed.BuildHelm(ctx)); err != nil {
+		if err := errors.Join(testbed.Build(ctx, os.Stderr), testbed.BuildCertManager(ctx), testbed.BuildHelm(ctx), buildPrevious(ctx)); err != nil {
 			return 0, err
 		}
 		code, err := testbed.RunInNetwork()
@@ -67,7 +67,20 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// install does what the head of deploy/berth.yaml says.
+// buildPrevious builds the berth from which an upgrade is tested, where there is one.
+func buildPrevious(ctx context.Context) error {
+	folder, err := os.MkdirTemp("", "berth-previous-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	if _, err := testbed.Checkout(ctx, previous, folder); !errors.Is(err, testbed.ErrNoCommit) {
+		return err
+	}
+	return nil
+}
+
+// install does what docs/install.md says, for somebody who has no DaemonSet to write.
 func install(ctx context.Context) error {
 	for _, args := range [][]string{
 		{"apply", "-f", "deploy/chart/crds"},
