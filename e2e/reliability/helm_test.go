@@ -261,12 +261,14 @@ func (s *valueSet) switchFailurePolicy(t *testing.T, namespace, values string) {
 // whileNothingFails does something under load. Whether the writes are placed is not looked at.
 func whileNothingFails(t *testing.T, do func()) {
 	t.Helper()
-	load := startLoad(t, enabledNamespace(t))
+	namespace := enabledNamespace(t)
+	load := startLoad(t, namespace)
 	do()
 	written := load.written()
 	eventually(t, "writes after it", func() (bool, string) { return load.written() > written+100, "" })
 	counts := load.stop(t)
 	counts.expectNothingFailed(t)
+	kubectl(t, "delete", "namespace", namespace) // What was not placed has pods.
 }
 
 func expectOneBerthOnly(t *testing.T) {

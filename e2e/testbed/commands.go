@@ -18,12 +18,15 @@ func (cp *ControlPlane) Kubectl(ctx context.Context, stdin string, args ...strin
 
 // Helm runs the helm that tools/go.mod names, as the administrator, in the repository's folder.
 func (cp *ControlPlane) Helm(ctx context.Context, args ...string) (stdout, stderr string, err error) {
-	helm, err := buildHelm(ctx, cp.root)
+	helm, err := cp.HelmPath(ctx)
 	if err != nil {
 		return "", "", err
 	}
 	return cp.Run(ctx, "", helm, args...)
 }
+
+// HelmPath is the program that Helm runs. Its folder holds no other.
+func (cp *ControlPlane) HelmPath(ctx context.Context) (string, error) { return buildHelm(ctx, cp.root) }
 
 // BuildHelm builds what Helm runs, so that it needs no network.
 func BuildHelm(ctx context.Context) error {
