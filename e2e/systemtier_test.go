@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,7 +73,11 @@ func registerSystemTier(t *testing.T, mutating, validating answerer) {
 		if to.address == "" {
 			continue
 		}
-		webhook := object["webhooks"].([]any)[1].(map[string]any)
+		webhooks := object["webhooks"].([]any)
+		i := slices.IndexFunc(webhooks, func(webhook any) bool {
+			return strings.HasSuffix(webhook.(map[string]any)["name"].(string), ".system.berth.dev")
+		})
+		webhook := webhooks[i].(map[string]any)
 		path := webhook["clientConfig"].(map[string]any)["service"].(map[string]any)["path"]
 		webhook["clientConfig"] = map[string]any{"url": fmt.Sprintf("https://%s%s", to.address, path), "caBundle": base64.StdEncoding.EncodeToString(berth.CABundle)}
 		object["webhooks"], object["metadata"] = []any{webhook}, map[string]any{"name": "system-tier"}

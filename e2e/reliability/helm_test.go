@@ -142,7 +142,7 @@ func TestNoWriteFailsWhileHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 			if i > 0 { // The first installs the CRD.
 				expectStrict(t, namespace, values)
 			}
-			if i >= full(2, len(valueSets)) {
+			if i >= full(1, len(valueSets)) {
 				t.Skip("the rest is for make soak")
 			}
 			set.live(t, namespace, values)
@@ -232,6 +232,9 @@ func (s *valueSet) expectFailurePolicies(t *testing.T, ignores bool) {
 	t.Helper()
 	got := strings.Fields(kubectl(t, "get", "mutatingwebhookconfiguration,validatingwebhookconfiguration", s.objects(),
 		"-o", "jsonpath={range .items[*].webhooks[*]}{.name}={.failurePolicy}{.clientConfig.service.path} {end}"))
+	got = slices.DeleteFunc(got, func(webhook string) bool {
+		return !strings.HasPrefix(webhook, "mutate.") && !strings.HasPrefix(webhook, "validate.")
+	})
 	want := []string{"mutate.berth.dev=Fail/mutate-apps-v1-daemonset", "validate.berth.dev=Fail/validate-apps-v1-daemonset"}
 	if ignores {
 		want = []string{"mutate.berth.dev=Ignore/mutate-apps-v1-daemonset", "validate.berth.dev=Ignore/validate-best-effort-apps-v1-daemonset"}

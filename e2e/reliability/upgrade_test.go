@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -97,6 +98,24 @@ func TestUpgradeFromThePreviousVersionAndBackLosesNothing(t *testing.T) {
 	expectRuns(t, false)
 	counts := load.stop(t)
 	counts.expectNothingLost(t)
+}
+
+func TestAnInstallationThatFailsRefusesNothingAndAnUpgradeMendsIt(t *testing.T) {
+	withoutBerth(t)
+	// No more of a program than an image that cannot be pulled.
+	host.Binaries = map[string]string{"berth.dev/berth:missing": os.DevNull}
+	args := []string{"berth", "deploy/chart", "-n", berthNamespace}
+	whileNothingFails(t, func() {
+		got := helmRefused(t, append([]string{"install", "--create-namespace", "--set=image.tag=missing", "--timeout=3s"}, args...)...)
+		if want := "failed post-install"; !strings.Contains(got, want) {
+			t.Errorf("helm said %q, not %q", got, want)
+		}
+	})
+	whileNothingFails(t, func() { helm(t, append([]string{"upgrade", "--set=image.tag="}, args...)...) })
+	set := &valueSet{}
+	set.expectFailurePolicies(t, false)
+	awaitRollout(t)
+	expectNothingLost(t, enabledNamespace(t), time.Second)
 }
 
 func applyCRDs(t *testing.T) {
