@@ -31,9 +31,6 @@ const (
 	bestEffortValidatePath = "/validate-best-effort-apps-v1-daemonset"
 )
 
-// startTime is when the start is over: several times what it takes.
-const startTime = 2 * time.Second
-
 // serveOptions is the flags of berth serve.
 type serveOptions struct {
 	kubeconfig string
@@ -166,7 +163,6 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	if err := awaitAPI(ctx, mgr.GetAPIReader(), log); err != nil {
 		return err
 	}
-	time.AfterFunc(startTime, releaseStartPages)
 	if err := runUntilDrained(ctx, mgr, server); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
