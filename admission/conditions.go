@@ -44,7 +44,7 @@ func (e *Evaluator) conditions(ctx context.Context, r *Review, s scope) *request
 	return &requestConditions{evaluator: e, ctx: ctx, review: r, namespace: s.namespace}
 }
 
-func (c *requestConditions) met(program *conditions.Program) (bool, error) {
+func (c *requestConditions) met(program *conditions.Program, by placement.Which) (bool, error) {
 	if !c.decoded {
 		c.decoded = true
 		c.err = c.decode()
@@ -52,7 +52,11 @@ func (c *requestConditions) met(program *conditions.Program) (bool, error) {
 	if c.err != nil {
 		return false, c.err
 	}
-	return program.Matches(c.ctx, c.vars)
+	vars := c.vars
+	if by == placement.Old {
+		vars.Object = vars.OldObject
+	}
+	return program.Matches(c.ctx, vars)
 }
 
 func (c *requestConditions) decode() error {

@@ -40,6 +40,7 @@ func (r *Review) object(root part, twin *placement.Object) (*placement.Object, *
 		return nil, d.err
 	}
 	object.Name = d.text(partObjectName)
+	object.GenerateName = d.text(partGenerateName)
 	object.Namespace = d.text(partObjectNamespace)
 	object.Labels = d.stringMap(partObjectLabels, twin.Labels)
 	if d.shares(partAnnotations) {

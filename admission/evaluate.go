@@ -3,6 +3,7 @@ package admission
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +29,8 @@ type Evaluator struct {
 	Namespaces Namespaces
 	// Memory is for requests that matchConditions look at.
 	Memory Budget
+	// ExcludedPriorityClasses are those of DaemonSets that the webhook configurations keep from berth.
+	ExcludedPriorityClasses []string
 	// Answer says what a decision means for a request: Mutation or Validation.
 	Answer func(*placement.Decision) Answer
 }
@@ -54,6 +57,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 	if invalid != nil {
 		return Answer{}, invalid
 	}
+	question.OldExcluded = e.excludesOld(review)
 	q := cluster.Question{Question: question, Policies: scope.policies}
 	var met *requestConditions
 	if scope.policies.Conditional() {
@@ -75,6 +79,16 @@ func (e *Evaluator) answer(decision *placement.Decision) Answer {
 	a.Warnings = append(a.Warnings, decision.Warnings...)
 	a.audit(decision)
 	return a
+}
+
+// excludesOld tells whether the webhook configurations keep the stored object from berth, but not the new one. The system tier
+// is sent both.
+func (e *Evaluator) excludesOld(review *Review) bool {
+	excludes := func(object part) bool {
+		class, _ := review.text(object + partPriorityClass)
+		return class != "" && slices.Contains(e.ExcludedPriorityClasses, class)
+	}
+	return excludes(partOldObject) && !excludes(partObject)
 }
 
 // scope is a request's namespace and the policies for it.

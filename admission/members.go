@@ -33,6 +33,7 @@ const (
 const (
 	partMetadata part = iota + 1
 	partObjectName
+	partGenerateName
 	partObjectNamespace
 	partObjectLabels
 	partAnnotations
@@ -47,6 +48,7 @@ const (
 	partTemplateLabels
 	partPodSpec
 	partNodeName
+	partPriorityClass
 	partNodeSelector
 	partTolerations
 	partHostNetwork
@@ -91,6 +93,7 @@ func daemonSetMembers(root part) []member {
 	return []member{
 		{"metadata", root + partMetadata, []member{
 			{"name", root + partObjectName, nil},
+			{"generateName", root + partGenerateName, nil},
 			{"namespace", root + partObjectNamespace, nil},
 			{"labels", root + partObjectLabels, nil},
 			{"annotations", root + partAnnotations, nil},
@@ -108,6 +111,7 @@ func daemonSetMembers(root part) []member {
 				}},
 				{"spec", root + partPodSpec, []member{
 					{"nodeName", root + partNodeName, nil},
+					{"priorityClassName", root + partPriorityClass, nil},
 					{"nodeSelector", root + partNodeSelector, nil},
 					{"tolerations", root + partTolerations, nil},
 					{"hostNetwork", root + partHostNetwork, nil},

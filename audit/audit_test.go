@@ -105,7 +105,7 @@ func TestTheAuditSaysWhatPoliciesFindInDaemonSetsThatExist(t *testing.T) {
 	trial := newPolicy("audit-trial", "audit")
 	trial.Spec.Mode = v1alpha1.ModeAudit
 	trial.Spec.NodeSelector = map[string]v1alpha1.NodeLabelValue{"disk": "ssd"}
-	trial.Spec.NodeChecks.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Audit}
+	trial.Spec.NodeChecks = &v1alpha1.NodeChecks{ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Audit}}
 	apiserver.Create(t, c, trial)
 	everywhere := newPolicy("audit-everywhere", "audit")
 	everywhere.Spec.MatchConstraints.NamespaceSelector = nil

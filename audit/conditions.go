@@ -26,7 +26,7 @@ type answers struct {
 // ask answers matchConditions, and keeps the answers in the entry. A condition
 // that fails, as one may that asks for the user, is not met: whether the policy
 // applies is known only when somebody writes.
-func (s *state) ask(ctx context.Context, found, last *entry) func(*conditions.Program) (bool, error) {
+func (s *state) ask(ctx context.Context, found, last *entry) func(*conditions.Program, placement.Which) (bool, error) {
 	ds := found.daemonSet
 	namespace, _ := s.snapshot.Namespace(ds.Namespace)
 	found.answers = answers{namespace: namespace, of: map[*conditions.Program]bool{}}
@@ -35,7 +35,7 @@ func (s *state) ask(ctx context.Context, found, last *entry) func(*conditions.Pr
 		known = last.answers.of
 	}
 	var object map[string]any
-	return func(program *conditions.Program) (bool, error) {
+	return func(program *conditions.Program, _ placement.Which) (bool, error) {
 		met, answered := known[program]
 		if !answered {
 			if object == nil && !found.unread {

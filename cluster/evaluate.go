@@ -11,9 +11,10 @@ type Question struct {
 	placement.Question
 	// Policies are those for the DaemonSet's namespace.
 	Policies placement.InNamespace
-	// Met answers whether matchConditions are met. It is asked only about those of
-	// policies that select the DaemonSet.
-	Met func(*conditions.Program) (bool, error)
+	// Met answers whether matchConditions are met, by the new object or by the stored
+	// one in its place. It is asked only about those of policies that select the
+	// DaemonSet.
+	Met func(*conditions.Program, placement.Which) (bool, error)
 }
 
 // Select returns the policies that have anything to say of the DaemonSet.
@@ -21,7 +22,9 @@ func (s *Snapshot) Select(q *Question) placement.Applicable {
 	if !q.Policies.Conditional() {
 		return q.Policies.Select(q.New, q.Old, nil)
 	}
-	return q.Policies.Select(q.New, q.Old, func(policy string) (bool, error) { return q.Met(s.Conditions(policy)) })
+	return q.Policies.Select(q.New, q.Old, func(policy string, by placement.Which) (bool, error) {
+		return q.Met(s.Conditions(policy), by)
+	})
 }
 
 // Evaluate decides on the DaemonSet, on the snapshot's nodes unless the question

@@ -80,7 +80,7 @@ var malformed = []struct {
 			pod["nodeSelector"] = map[string]any{"app": "example"}
 			pod["affinity"] = requiredAffinity(map[string]any{"key": "app", "operator": "NotIn", "values": []any{"example"}})
 		},
-		want: []string{`spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]: Invalid value: "app NotIn [example]": contradicts app=example of spec.template.spec.nodeSelector: no node can match both; remove this expression`},
+		want: []string{`spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]: Invalid value: "app NotIn [example]": remove this expression, which contradicts app=example: no node can match both; policy "own-label" requires it (from the DaemonSet's spec.selector)`},
 	},
 	{
 		name: "an affinity that contradicts a matchExpression",
@@ -88,7 +88,7 @@ var malformed = []struct {
 			spec["selector"] = map[string]any{"matchExpressions": []any{map[string]any{"key": "app", "operator": "Exists"}}}
 			pod["affinity"] = requiredAffinity(map[string]any{"key": "app", "operator": "DoesNotExist"})
 		},
-		want: []string{`spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]: Invalid value: "app DoesNotExist": contradicts app Exists, which policy "own-label" requires: no node can match both; remove this expression`},
+		want: []string{`spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]: Invalid value: "app DoesNotExist": remove this expression, which contradicts app Exists: no node can match both; policy "own-label" requires it (from the DaemonSet's spec.selector)`},
 	},
 	{
 		name:   "a nodeName",

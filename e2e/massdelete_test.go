@@ -174,3 +174,40 @@ func TestAnAcknowledgementInTheManifestLetsANewDaemonSetThrough(t *testing.T) {
 	create(t, namespace, withMetadata(agent(""), "annotations: {"+strings.ReplaceAll(digest.FindStringSubmatch(rejected[0])[1], ": ", `: "`)+`"}`))
 	expectPods(t, namespace, "agent")
 }
+
+func TestAPolicyMayBeAGuardAndNothingElse(t *testing.T) {
+	namespace := newNamespace(t, nil)
+	applyPolicy(t, namespace, "guard", "nodeChecks: {validationActions: [Deny]}")
+	create(t, namespace, agent(""))
+	expectNodeSelector(t, get(t, namespace, "agent"), nil)
+	if found := causes(kubectlRejected(t, "", wrongSelector(namespace)...)); len(found) != 2 {
+		t.Errorf("causes %q, want too few nodes and too many lost", found)
+	}
+}
+
+func TestAPolicyThatOnlyWarnsDoesNotSwitchTheGuardOff(t *testing.T) {
+	namespace := guarded(t)
+	applyPolicy(t, namespace, "warns", "nodeSelector: {kubernetes.io/os: linux}\nvalidationActions: [Warn]")
+	for _, change := range [][]string{
+		wrongSelector(namespace),
+		{"patch", "-n", namespace, "daemonset/agent", "--type=json", "-p",
+			`[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"kubernetes.io/os":"windows","e2e-nobody":"1"}}]`},
+	} {
+		if found := causes(kubectlRejected(t, "", change...)); len(found) != 2 {
+			t.Errorf("%q: causes %q, want too few nodes and too many lost", change, found)
+		}
+	}
+	expectPods(t, namespace, "agent", allNodes...)
+}
+
+func TestAnAcknowledgementCountsWhereTheAPIServerMakesTheName(t *testing.T) {
+	namespace := newNamespace(t, nil)
+	applyPolicy(t, namespace, "guard", "nodeSelector: {e2e-nobody: \"1\"}\nnodeChecks: {validationActions: [Deny]}")
+	unnamed := strings.Replace(agent(""), "{name: agent}", "{generateName: agent-}", 1)
+	rejected := createRejected(t, namespace, unnamed)
+	found := regexp.MustCompile(`(berth\.dev/acknowledge): ([0-9a-f]+)`).FindStringSubmatch(strings.Join(rejected, " "))
+	if found == nil {
+		t.Fatalf("causes %q, want one with the annotation to add", rejected)
+	}
+	create(t, namespace, strings.Replace(unnamed, "generateName: agent-", `generateName: agent-, annotations: {`+found[1]+`: "`+found[2]+`"}`, 1))
+}

@@ -27,9 +27,14 @@ var shipped = map[string]func(t *testing.T){
 		create(t, namespace, agent(""))
 		expectNodeSelector(t, get(t, namespace, "agent"), map[string]string{"kubernetes.io/os": "linux"})
 		expectPods(t, namespace, "agent", allNodes...)
-		windows := newNamespace(t, nil)
-		create(t, windows, agent("nodeSelector: {kubernetes.io/os: windows}"))
-		expectNodeSelector(t, get(t, windows, "agent"), map[string]string{"kubernetes.io/os": "windows"})
+		for _, windows := range saysWindows {
+			namespace := newNamespace(t, nil)
+			create(t, namespace, agent(windows))
+			asWritten := parse(t, agent(windows)).Spec.Template.Spec.NodeSelector
+			expectNodeSelector(t, get(t, namespace, "agent"), asWritten)
+			setImage(t, namespace, "agent:2")
+			expectNodeSelector(t, get(t, namespace, "agent"), asWritten)
+		}
 	},
 	"no-virtual-nodes": func(t *testing.T) {
 		labelNodes(t, "eks.amazonaws.com/compute-type", "fargate", "n-1")
@@ -50,6 +55,22 @@ var shipped = map[string]func(t *testing.T){
 		create(t, others, agent(""))
 		expectPods(t, others, "agent", "n-1", "n-2", "n-3", "n-5", "n-6")
 	},
+}
+
+// saysWindows is pods of DaemonSets that are for Windows nodes.
+var saysWindows = []string{
+	"nodeSelector: {kubernetes.io/os: windows}",
+	"nodeSelector: {beta.kubernetes.io/os: windows}",
+	"os: {name: windows}",
+	requiring("{key: kubernetes.io/os, operator: In, values: [windows]}"),
+	requiring("{key: kubernetes.io/os, operator: NotIn, values: [linux, plan9]}"),
+	requiring("{key: beta.kubernetes.io/os, operator: In, values: [windows]}"),
+	requiring("{key: kubernetes.io/os, operator: DoesNotExist}"),
+}
+
+// requiring is a pod with one expression of required node affinity.
+func requiring(expression string) string {
+	return "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [" + expression + "]}]}}}"
 }
 
 func expectAnnotationPlaces(t *testing.T, key string) {

@@ -142,8 +142,8 @@ func compileSources(specPath *field.Path, spec *v1alpha1.PlacementPolicySpec) ([
 				v1alpha1.NodeSelectorFromWorkloadSelector, v1alpha1.NodeSelectorFromNamespaceAnnotation, v1alpha1.NodeSelectorFromWorkloadAnnotation)...)
 		}
 	}
-	if len(sources)+len(spec.Tolerations)+len(spec.NodeSelectorFrom) == 0 {
-		errs = append(errs, field.Required(specPath, "the policy requires nothing: set nodeSelector, nodeSelectorFrom, nodeRequirements or tolerations"))
+	if len(sources)+len(spec.Tolerations)+len(spec.NodeSelectorFrom) == 0 && spec.NodeChecks == nil {
+		errs = append(errs, field.Required(specPath, "the policy requires nothing: set nodeSelector, nodeSelectorFrom, nodeRequirements, tolerations or nodeChecks"))
 	}
 	return sources, errs
 }

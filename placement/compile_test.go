@@ -12,7 +12,7 @@ import (
 
 func TestCompileNamesTheFieldOfWhatIsWrong(t *testing.T) {
 	tests := map[string]struct{ spec, want string }{
-		"nothing required":        {`mode: Enforce`, `spec: Required value: the policy requires nothing: set nodeSelector, nodeSelectorFrom, nodeRequirements or tolerations`},
+		"nothing required":        {`mode: Enforce`, `spec: Required value: the policy requires nothing: set nodeSelector, nodeSelectorFrom, nodeRequirements, tolerations or nodeChecks`},
 		"an unknown mode":         {"mode: Sleep\n" + ownLabel, `spec.mode: Unsupported value: "Sleep": supported values: "Enforce", "Audit"`},
 		"an unknown source":       {`nodeSelectorFrom: [{type: Moon}]`, `spec.nodeSelectorFrom[0].type: Unsupported value: "Moon": supported values: "WorkloadSelector", "NamespaceAnnotation", "WorkloadAnnotation"`},
 		"an unknown conflict":     {"conflictPolicy: Fight\n" + ownLabel, `spec.conflictPolicy: Unsupported value: "Fight": supported values: "Reject", "PreferExisting", "PreferPolicy"`},
@@ -65,7 +65,7 @@ func TestSelectAsksOnlyAboutPoliciesWithConditions(t *testing.T) {
 		t.Error("policies with matchConditions are not conditional")
 	}
 	var asked []string
-	conditions := func(name string) (bool, error) {
+	conditions := func(name string, _ placement.Which) (bool, error) {
 		asked = append(asked, name)
 		if name == "failing" || name == "ignored" {
 			return false, errors.New(`matchCondition "c": no such key: spec`)

@@ -13,31 +13,61 @@ import (
 // findContradiction returns an error when no node, whatever its labels, can
 // satisfy the final template: the required labels and requirements against each
 // other, and against every term of the node affinity. It names the part that is
-// the user's.
-func findContradiction(final *Template, wanted []requirement) *field.Error {
-	base := domains{selector: final.NodeSelector}
-	for _, r := range wanted {
-		if !base.narrow(r.NodeSelectorRequirement) {
-			return field.Invalid(nodeSelectorPath.key(r.Key).field, final.NodeSelector[r.Key],
-				fmt.Sprintf("policy %q requires %s", r.policy.name, format(r.NodeSelectorRequirement))+", and contradicts it: no node can match both; change the one or the other")
+// the user's, and for what is not, the policy and its source. The key is the
+// label's that the contradiction is about.
+func findContradiction(final *hands, wanted *required) (key string, err *field.Error) {
+	base := domains{selector: final.template.NodeSelector}
+	for i := range wanted.requirements {
+		if r := &wanted.requirements[i]; !base.narrow(r.NodeSelectorRequirement) {
+			return r.Key, final.contradictedBy(wanted, r)
 		}
 	}
-	var first *field.Error
-	for i, term := range final.Affinity.Terms {
+	for i, term := range final.template.Affinity.Terms {
 		if len(term.MatchExpressions)+len(term.MatchFields) == 0 {
 			continue
 		}
 		culprit := base.contradictedBy(term.MatchExpressions)
 		if culprit < 0 {
-			return nil // Terms are ORed: this one can match.
+			return "", nil // Terms are ORed: this one can match.
 		}
-		if first == nil {
+		if err == nil {
 			expression := term.MatchExpressions[culprit]
-			first = field.Invalid(termsPath.index(i).child("matchExpressions").index(culprit).field, format(expression),
-				"contradicts "+base.describe(expression.Key, wanted)+": no node can match both; remove this expression")
+			key = expression.Key
+			err = field.Invalid(termsPath.index(i).child("matchExpressions").index(culprit).field, format(expression),
+				"remove this expression, which contradicts "+final.describe(expression.Key, wanted))
 		}
 	}
-	return first
+	return key, err
+}
+
+// contradictedBy is the error that what a policy requires contradicts the label of
+// the same key, or what another policy requires of it.
+func (h *hands) contradictedBy(wanted *required, r *requirement) *field.Error {
+	detail := fmt.Sprintf("policy %q requires %s (from %s)", r.policy.name, format(r.NodeSelectorRequirement), r.origin)
+	if have, ok := h.template.NodeSelector[r.Key]; ok && wanted.label(r.Key) == nil && h.claims.label(r.Key) == nil {
+		return field.Invalid(nodeSelectorPath.key(r.Key).field, have, "remove it, or change it: "+detail+", and no node can match both")
+	}
+	return field.Forbidden(termsPath.field, "ask a cluster admin to change one of them: "+detail+", which contradicts "+h.describe(r.Key, wanted))
+}
+
+// describe says, for a message, what else is required of a key, and by whom.
+func (h *hands) describe(key string, wanted *required) string {
+	if value, ok := h.template.NodeSelector[key]; ok {
+		text := key + "=" + value
+		if by := wanted.label(key); by != nil {
+			return fmt.Sprintf("%s: no node can match both; policy %q requires it (from %s)", text, by.policy.name, by.origin)
+		}
+		if claim := h.claims.label(key); claim != nil {
+			return fmt.Sprintf("%s: no node can match both; policy %q has required it", text, claim.policy)
+		}
+		return text + " of spec.template.spec.nodeSelector: no node can match both"
+	}
+	for i := range wanted.requirements {
+		if r := &wanted.requirements[i]; r.Key == key {
+			return fmt.Sprintf("%s: no node can match both; policy %q requires it (from %s)", format(r.NodeSelectorRequirement), r.policy.name, r.origin)
+		}
+	}
+	return "another expression of its term: no node can match both"
 }
 
 // domains is the values that each node label may have. It starts with those of
@@ -76,19 +106,6 @@ func (d *domains) contradictedBy(expressions []corev1.NodeSelectorRequirement) i
 	term := domains{selector: d.selector, byKey: make(map[string]domain, len(d.byKey)+len(expressions))}
 	maps.Copy(term.byKey, d.byKey)
 	return slices.IndexFunc(expressions, func(e corev1.NodeSelectorRequirement) bool { return !term.narrow(e) })
-}
-
-// describe says, for a message, what is required of a key outside a term.
-func (d *domains) describe(key string, wanted []requirement) string {
-	if value, ok := d.selector[key]; ok {
-		return fmt.Sprintf("%s=%s of spec.template.spec.nodeSelector", key, value)
-	}
-	for _, r := range wanted {
-		if r.Key == key {
-			return fmt.Sprintf("%s, which policy %q requires", format(r.NodeSelectorRequirement), r.policy.name)
-		}
-	}
-	return "another expression of its term"
 }
 
 func (d domain) and(expression corev1.NodeSelectorRequirement) domain {

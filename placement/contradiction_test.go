@@ -54,7 +54,7 @@ func TestAContradictionWarnedOfLeavesTheObjectAsItCame(t *testing.T) {
 	ds := daemonSet(t, tutorial)
 	withAffinity(t, ds, `[{matchExpressions: [{key: app, operator: DoesNotExist}]}]`)
 	got := answerOf(decide(compile(t, policy(t, "own-label", ownLabel+"\nvalidationActions: [Warn]")), write{DaemonSet: ds}).Outcome)
-	want := answer{Warnings: []string{`contradicts app=example of spec.template.spec.nodeSelector: no node can match both; remove this expression (spec.temp...`}}
+	want := answer{Warnings: []string{`remove this expression, which contradicts app=example: no node can match both; policy "own-label" requires it (from t...`}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Decide (-want +got):\n%s", diff)
 	}

@@ -46,7 +46,8 @@ func (a Applicable) decide(q *Question, enforced, others []applicable) Outcome {
 		object: q.New, start: r.now, stored: r.was.claims,
 		unreadable: a.unreadable, changed: r.changed, write: &r,
 	}
-	e.acting, e.waiting = split(enforced, r.Old != nil, r.changed)
+	e.acting, e.waiting = r.split(enforced)
+	entering := r.entering(e.waiting)
 	e.waiting = slices.Concat(e.waiting, others)
 	if !r.changed {
 		e.start = r.was // What the author did not change is stored as it was.
@@ -63,6 +64,7 @@ func (a Applicable) decide(q *Question, enforced, others []applicable) Outcome {
 		p.after, p.removed = r.was, nil
 		leave(p.items)
 	}
+	outcome.Violations = append(outcome.Violations, e.violationsOf(entering)...)
 	if outcome.denies() {
 		return outcome
 	}
@@ -72,9 +74,9 @@ func (a Applicable) decide(q *Question, enforced, others []applicable) Outcome {
 	return outcome
 }
 
-// split tells the policies that act on a write from those that wait.
-func split(policies []applicable, isUpdate, changed bool) (acting, waiting []applicable) {
-	waits := func(a applicable) bool { return a.waits(isUpdate, changed) != "" }
+// split tells the policies that act on the write from those that wait.
+func (r *reading) split(policies []applicable) (acting, waiting []applicable) {
+	waits := func(a applicable) bool { return a.waits(r.Question, r.changed) != "" }
 	if !slices.ContainsFunc(policies, waits) {
 		return policies, nil
 	}
@@ -104,6 +106,26 @@ func (r *reading) states(unit Unit) bool {
 	return r.changed && r.Old != nil && (r.lost() || r.Applied != nil && r.Applied(unit))
 }
 
+// entering returns those of the policies that wait into whose scope the write
+// brings the object.
+func (r *reading) entering(waiting []applicable) []applicable {
+	if r.Old == nil || !slices.ContainsFunc(waiting, func(a applicable) bool { return a.mayComeIntoScope(r.Question) }) {
+		return nil
+	}
+	return filter(waiting, func(a applicable) bool { return a.comesIntoScope(r.Question) })
+}
+
+// violationsOf says how what is stored, which stays, violates policies into whose
+// scope it comes. They add nothing to it: that waits for a change of the template.
+func (e *evaluation) violationsOf(entering []applicable) []Violation {
+	if len(entering) == 0 {
+		return nil
+	}
+	judged := *e
+	judged.acting, judged.changed = entering, false
+	return judged.resolve().violations
+}
+
 // ratchet turns denials into warnings where the stored object has the same
 // violation of the same policy, and says whether none is left. An update must not
 // fail for what it does not touch; what comes into a policy's scope with it is as
@@ -113,7 +135,7 @@ func (r *reading) ratchet(e *evaluation, violations []Violation) bool {
 		object: r.Old, start: r.was, stored: r.was.claims, waiting: e.waiting, unreadable: e.unreadable,
 		changed: e.changed, write: e.write,
 	}
-	stored.acting = filter(e.acting, func(a applicable) bool { return a.selectedOld })
+	stored.acting = filter(e.acting, func(a applicable) bool { return !a.comesIntoScope(r.Question) })
 	had := map[string]bool{}
 	for _, v := range stored.resolve().violations {
 		had[v.identity()] = true

@@ -20,6 +20,9 @@ type Question struct {
 	New *Object
 	// Old is the object as it is stored; nil on creation.
 	Old *Object
+	// OldExcluded says that the webhook configurations keep the stored object from
+	// berth, by its priority class: with this write it comes into all policies' scope.
+	OldExcluded bool
 	// RestChanged says whether New differs from Old anywhere in spec.template but
 	// in nodeSelector, required node affinity and tolerations. It counts on updates.
 	RestChanged bool

@@ -61,7 +61,7 @@ func TestMalformedDaemonSetsAreDeniedWithTheFieldAndTheCure(t *testing.T) {
 			edit: func(ds *appsv1.DaemonSet) {
 				withAffinity(t, ds, `[{matchExpressions: [{key: disk, operator: Exists}, {key: app, operator: NotIn, values: [example]}]}]`)
 			},
-			want: []string{`spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[1]: Invalid value: "app NotIn [example]": contradicts app=example of spec.template.spec.nodeSelector: no node can match both; remove this expression`},
+			want: []string{`spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[1]: Invalid value: "app NotIn [example]": remove this expression, which contradicts app=example: no node can match both; policy "own-label" requires it (from the DaemonSet's spec.selector)`},
 		},
 		"a nodeSelector that contradicts a required expression": {
 			edit: func(ds *appsv1.DaemonSet) {
@@ -69,7 +69,7 @@ func TestMalformedDaemonSetsAreDeniedWithTheFieldAndTheCure(t *testing.T) {
 				ds.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "zone", Operator: "In", Values: []string{"a"}}}
 				ds.Spec.Template.Spec.NodeSelector = map[string]string{"zone": "b"}
 			},
-			want: []string{`spec.template.spec.nodeSelector[zone]: Invalid value: "b": policy "own-label" requires zone In [a], and contradicts it: no node can match both; change the one or the other`},
+			want: []string{`spec.template.spec.nodeSelector[zone]: Invalid value: "b": remove it, or change it: policy "own-label" requires zone In [a] (from the DaemonSet's spec.selector), and no node can match both`},
 		},
 		"nodeName": {
 			edit: func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.NodeName = "n-1" },

@@ -53,7 +53,11 @@ func (l limit) undercutBy(n, total int) bool {
 	return n < l.n
 }
 
-func compileNodeChecks(path *field.Path, spec v1alpha1.NodeChecks) (nodeChecks, field.ErrorList) {
+// compileNodeChecks compiles nodeChecks; nil is the defaults.
+func compileNodeChecks(path *field.Path, spec *v1alpha1.NodeChecks) (nodeChecks, field.ErrorList) {
+	if spec == nil {
+		spec = &v1alpha1.NodeChecks{}
+	}
 	checks := nodeChecks{actions: spec.ValidationActions}
 	if len(checks.actions) == 0 {
 		checks.actions = []v1alpha1.ValidationAction{v1alpha1.Warn}
@@ -202,16 +206,20 @@ func describeFewNodes(survey *Survey, final *Template) string {
 }
 
 // digest names the change. It is no secret: whoever may write the DaemonSet may
-// acknowledge.
+// acknowledge. All phases of one write have the same: the tolerations after the
+// change are not in it, because other webhooks add some, and the name that the API
+// server makes is not known to the first.
 func (c *change) digest() string {
 	b := append([]byte(nil), c.New.Namespace...)
-	b = append(append(b, '/'), c.New.Name...)
-	for _, t := range []*Template{c.before, c.after} {
+	b = append(append(b, '/'), cmp.Or(c.New.GenerateName, c.New.Name)...)
+	after := *c.after
+	after.Tolerations = nil
+	for _, t := range []*Template{c.before, &after} {
 		if t == nil {
 			b = append(b, "null"...)
 			continue
 		}
-		b = strconv.AppendBool(t.appendPlacement(b), t.HostNetwork)
+		b = strconv.AppendBool(strconv.AppendQuote(t.appendPlacement(b), t.NodeName), t.HostNetwork)
 	}
 	return digestOf(b)
 }

@@ -67,9 +67,9 @@ func (e *evaluation) resolve() plan {
 	if len(wanted.labels)+len(wanted.requirements) == 0 {
 		return p
 	}
-	if contradiction := findContradiction(&p.after.template, wanted.requirements); contradiction != nil {
+	if key, contradiction := findContradiction(&p.after, &wanted); contradiction != nil {
 		// A contradicted placement is no node: leave the template as it came.
-		p.violations = append(p.violations, e.violateAll(field.ErrorList{contradiction})...)
+		p.violations = append(p.violations, violate(e.requiring(&wanted, key), field.ErrorList{contradiction})...)
 		p.after, p.removed = e.start, nil
 		leave(p.items)
 	}
@@ -111,19 +111,22 @@ func (p plan) fits(e *evaluation) plan {
 	return p
 }
 
-// violateAll makes violations of all acting policies. Each stands under the name
-// of the first that denies for it, or else of the first.
-func (e *evaluation) violateAll(errs field.ErrorList) []Violation {
+// violateAll makes violations of all acting policies.
+func (e *evaluation) violateAll(errs field.ErrorList) []Violation { return violate(e.acting, errs) }
+
+// violate makes violations of some policies. Each stands under the name of the
+// first that denies for it, or else of the first.
+func violate(policies []applicable, errs field.ErrorList) []Violation {
 	if len(errs) == 0 {
 		return nil
 	}
-	by := e.acting[0].policy
-	if i := slices.IndexFunc(e.acting, func(a applicable) bool { return a.denies() }); i >= 0 {
-		by = e.acting[i].policy
+	by := policies[0].policy
+	if i := slices.IndexFunc(policies, func(a applicable) bool { return a.denies() }); i >= 0 {
+		by = policies[i].policy
 	}
-	names := make([]string, len(e.acting))
-	for i := range e.acting {
-		names[i] = e.acting[i].name
+	names := make([]string, len(policies))
+	for i := range policies {
+		names[i] = policies[i].name
 	}
 	violations := make([]Violation, 0, len(errs))
 	for _, err := range errs {
@@ -132,6 +135,22 @@ func (e *evaluation) violateAll(errs field.ErrorList) []Violation {
 		violations = append(violations, v)
 	}
 	return violations
+}
+
+// requiring returns the acting policies that require anything of a label, or else,
+// where only the author's own words contradict each other, all that act.
+func (e *evaluation) requiring(wanted *required, key string) []applicable {
+	by := map[string]bool{}
+	for i := range wanted.labels {
+		by[wanted.labels[i].policy.name] = by[wanted.labels[i].policy.name] || wanted.labels[i].key == key
+	}
+	for i := range wanted.requirements {
+		by[wanted.requirements[i].policy.name] = by[wanted.requirements[i].policy.name] || wanted.requirements[i].Key == key
+	}
+	if some := filter(e.acting, func(a applicable) bool { return by[a.name] }); len(some) > 0 {
+		return some
+	}
+	return e.acting
 }
 
 func (p *policy) denies() bool { return slices.Contains(p.actions, v1alpha1.Deny) }

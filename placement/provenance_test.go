@@ -39,7 +39,7 @@ var ssd = []corev1.NodeSelectorRequirement{{Key: "disk", Operator: "In", Values:
 func TestWhatAPolicyWantsThatDoesNotActIsNoOrphan(t *testing.T) {
 	const pool = "nodeSelector: {pool: logs}\n"
 	created := admit(t, compile(t, policy(t, "p", pool+onSSD)), write{DaemonSet: daemonSet(t, tutorial)})
-	unmet := func(string) (bool, error) { return false, nil }
+	unmet := func(string, placement.Which) (bool, error) { return false, nil }
 	tests := map[string]placement.Policies{
 		"its conditions are not met now": compile(t, policy(t, "p", pool+onSSD+"\nmatchConditions: [{name: c, expression: 'false'}]")),
 		"it is in mode Audit now":        compile(t, policy(t, "p", "mode: Audit\n"+pool+onSSD)),

@@ -80,6 +80,15 @@ func collect(policies []applicable, object *Object) required {
 	return set
 }
 
+// label returns the first label of the key that is required; nil: none is.
+func (r *required) label(key string) *label {
+	i, found := slices.BinarySearchFunc(r.labels, key, func(l label, key string) int { return strings.Compare(l.key, key) })
+	if !found {
+		return nil
+	}
+	return &r.labels[i]
+}
+
 // run returns how many elements at the head of a sorted list are equal.
 func run[T any](list []T, same func(a, b *T) bool) int {
 	end := 1

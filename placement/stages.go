@@ -42,8 +42,10 @@ type applicable struct {
 	unmet bool
 	// failed is why nobody knows whether its matchConditions are met.
 	failed *field.Error
-	// selectedOld says that it selects the stored object as well.
+	// selectedOld says that its objectSelector selects the stored object as well, and
+	// metByOld asks whether that one is known to meet its matchConditions; nil: it has none.
 	selectedOld bool
+	metByOld    func() bool
 }
 
 // Reason is why a policy does not act on a DaemonSet; empty where it acts.
@@ -137,9 +139,19 @@ func (n InNamespace) ActsWithoutChange() bool {
 	return slices.ContainsFunc(n.list, func(p *policy) bool { return p.updatePolicy == v1alpha1.UpdateAlways })
 }
 
-// Conditions answers whether the matchConditions of a policy are met. An error is
-// a failure of that policy, and goes the way of its failurePolicy.
-type Conditions func(policy string) (met bool, err error)
+// Conditions answers whether the matchConditions of a policy are met, by the new
+// object or by the stored one in its place. An error is a failure of that policy,
+// and goes the way of its failurePolicy.
+type Conditions func(policy string, by Which) (met bool, err error)
+
+// Which is one of the two objects of a question.
+type Which int
+
+// The objects of a question.
+const (
+	New Which = iota
+	Old
+)
 
 // Select returns the policies that have anything to say of an object: whose
 // objectSelector selects it or the stored one (nil: there is none), so that
@@ -176,11 +188,43 @@ func (a *applicable) answer(conditions Conditions) {
 		a.failed = unanswered("its matchConditions were not evaluated")
 		return
 	}
-	met, err := conditions(a.name)
+	met, err := conditions(a.name, New)
 	a.unmet = err == nil && !met
 	if err != nil {
 		a.failed = unanswered(err.Error())
 	}
+	a.metByOld = askOnce(conditions, a.name)
+}
+
+func askOnce(conditions Conditions, name string) func() bool {
+	asked, known := false, false
+	return func() bool {
+		if !asked {
+			met, err := conditions(name, Old)
+			asked, known = true, met && err == nil
+		}
+		return known
+	}
+}
+
+// mayComeIntoScope says, at little cost, whether an update may bring the object
+// into the policy's scope.
+func (a *applicable) mayComeIntoScope(q *Question) bool {
+	return q.Old != nil && (q.OldExcluded || !a.selectedOld || a.metByOld != nil)
+}
+
+// comesIntoScope says whether an update brings the object into the policy's
+// scope: by its priority class, its labels, or a matchCondition. What comes into
+// scope is as new: what it has been until now excuses nothing.
+func (a *applicable) comesIntoScope(q *Question) bool {
+	if !a.mayComeIntoScope(q) || a.unmet {
+		return false
+	}
+	if q.OldExcluded || !a.selectedOld {
+		return true
+	}
+	// Where its conditions fail, nobody knows whether the object is in scope now.
+	return a.failed == nil && !a.metByOld()
 }
 
 // unanswered is the failure of a policy of which nobody knows whether it applies.
@@ -190,8 +234,7 @@ func unanswered(why string) *field.Error {
 
 // selects returns why the policy has nothing to say of the object.
 func (p *policy) selects(object, old *Object) Reason {
-	if !p.conditional && len(p.tolerations) == 0 &&
-		!slices.ContainsFunc(p.sources, func(s source) bool { return s.asks(object) }) {
+	if !p.conditional && !p.asks(object) && (old == nil || !p.asks(old)) {
 		return ReasonNothing
 	}
 	if !p.selectsLabels(object) && (old == nil || !p.selectsLabels(old)) {
@@ -200,18 +243,26 @@ func (p *policy) selects(object, old *Object) Reason {
 	return ""
 }
 
+// asks says whether the policy has anything to ask of an object. One without any
+// source is a guard of its nodes: that asks always.
+func (p *policy) asks(object *Object) bool {
+	return len(p.tolerations) > 0 || len(p.sources) == 0 ||
+		slices.ContainsFunc(p.sources, func(s source) bool { return s.asks(object) })
+}
+
 func (p *policy) selectsLabels(object *Object) bool {
 	return p.objectSelector.Matches(labels.Set(object.Labels))
 }
 
-// waits returns why the policy does not act on a write of this kind.
-func (a *applicable) waits(isUpdate, changed bool) Reason {
+// waits returns why the policy does not act on a write, which changes the
+// template or not.
+func (a *applicable) waits(q *Question, changed bool) Reason {
 	switch {
 	case a.unmet:
 		return ReasonCondition
-	case !isUpdate || a.updatePolicy == v1alpha1.UpdateAlways:
+	case q.Old == nil || a.updatePolicy == v1alpha1.UpdateAlways:
 		return ""
-	case a.updatePolicy == v1alpha1.UpdateOnTemplateChange && changed:
+	case changed && (a.updatePolicy == v1alpha1.UpdateOnTemplateChange || a.comesIntoScope(q)):
 		return ""
 	}
 	return ReasonUpdate

@@ -13,7 +13,10 @@ import (
 
 // Object is what placement reads of a DaemonSet.
 type Object struct {
-	Namespace, Name     string
+	Namespace, Name string
+	// GenerateName is what the API server makes the name of, after the mutating and
+	// before the validating webhooks.
+	GenerateName        string
 	Labels, Annotations map[string]string
 	// Deleting says that it has a deletionTimestamp.
 	Deleting bool
@@ -131,7 +134,7 @@ func appendList[T any](b []byte, list []T) []byte {
 // lists.
 func ObjectOf(ds *appsv1.DaemonSet) *Object {
 	return &Object{
-		Namespace: ds.Namespace, Name: ds.Name,
+		Namespace: ds.Namespace, Name: ds.Name, GenerateName: ds.GenerateName,
 		Labels: ds.Labels, Annotations: ds.Annotations,
 		Deleting: ds.DeletionTimestamp != nil,
 		Selector: ds.Spec.Selector,
@@ -168,7 +171,7 @@ func TemplateOf(labels map[string]string, pod *corev1.PodSpec) Template {
 // ObjectOf returns the object again, but for what shares the affinity.
 func (o *Object) DaemonSet() *appsv1.DaemonSet {
 	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{
-		Namespace: o.Namespace, Name: o.Name, Labels: o.Labels, Annotations: o.Annotations,
+		Namespace: o.Namespace, Name: o.Name, GenerateName: o.GenerateName, Labels: o.Labels, Annotations: o.Annotations,
 	}}
 	ds.Spec.Selector = o.Selector
 	ds.Spec.Template.Labels = o.Template.Labels

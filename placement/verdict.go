@@ -126,7 +126,7 @@ func (o *Outcome) verdict(p *applicable, q *Question) Verdict {
 	v := Verdict{Policy: p.name, Mode: p.mode}
 	items := o.items
 	if i := slices.IndexFunc(o.waiting, func(w applicable) bool { return w.name == p.name }); i >= 0 {
-		v.Waits = p.waits(q.Old != nil, true)
+		v.Waits = p.waits(q, true)
 		if v.Waits == "" {
 			v.Waits = ReasonUpdate
 		}

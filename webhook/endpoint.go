@@ -10,7 +10,6 @@ import (
 
 	"berth.dev/berth/admission"
 	"berth.dev/berth/cluster"
-	"berth.dev/berth/placement"
 )
 
 // Facts is what a webhook must know of the cluster.
@@ -29,10 +28,11 @@ type endpoint struct {
 	evaluator admission.Evaluator
 }
 
-func newEndpoint(name string, facts Facts, logger logr.Logger, answer func(*placement.Decision) admission.Answer) endpoint {
+func newEndpoint(name string, facts Facts, logger logr.Logger, evaluator admission.Evaluator) endpoint {
+	evaluator.Namespaces, evaluator.Memory = facts, decodedWhole
 	return endpoint{
 		facts: facts, logger: logger.WithValues("webhook", name), metrics: newEndpointMetrics(name),
-		evaluator: admission.Evaluator{Namespaces: facts, Memory: decodedWhole, Answer: answer},
+		evaluator: evaluator,
 	}
 }
 

@@ -47,9 +47,9 @@ type PlacementPolicyList struct {
 }
 
 // PlacementPolicySpec says which DaemonSets a policy selects and which node
-// labels it requires of them.
+// labels it requires of them, or which nodes they must not lose.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.nodeSelector) && size(self.nodeSelector) > 0) || (has(self.nodeSelectorFrom) && size(self.nodeSelectorFrom) > 0) || (has(self.nodeRequirements) && size(self.nodeRequirements) > 0) || (has(self.tolerations) && size(self.tolerations) > 0)",message="the policy requires nothing: set nodeSelector, nodeSelectorFrom, nodeRequirements or tolerations"
+// +kubebuilder:validation:XValidation:rule="(has(self.nodeSelector) && size(self.nodeSelector) > 0) || (has(self.nodeSelectorFrom) && size(self.nodeSelectorFrom) > 0) || (has(self.nodeRequirements) && size(self.nodeRequirements) > 0) || (has(self.tolerations) && size(self.tolerations) > 0) || has(self.nodeChecks)",message="the policy requires nothing: set nodeSelector, nodeSelectorFrom, nodeRequirements, tolerations or nodeChecks"
 // +kubebuilder:validation:XValidation:rule="!has(self.nodeSelector) || self.nodeSelector.all(k, !format.qualifiedName().validate(k).hasValue())",fieldPath=".nodeSelector",message="a key is not a node label key: use [prefix/]name, such as example.com/pool"
 // +kubebuilder:validation:XValidation:rule="!has(self.nodeSelector) || self.nodeSelector.all(k, !format.labelValue().validate(self.nodeSelector[k]).hasValue())",fieldPath=".nodeSelector",message="a value is not a node label value: at most 63 letters, digits, '-', '_' and '.'"
 type PlacementPolicySpec struct {
@@ -127,10 +127,10 @@ type PlacementPolicySpec struct {
 	FailurePolicy FailurePolicy `json:"failurePolicy,omitempty"`
 
 	// nodeChecks looks at the nodes that a DaemonSet would run on, by the DaemonSet
-	// controller's own predicate.
+	// controller's own predicate. Where it is absent, its defaults count. A policy may
+	// consist of nodeChecks alone: a guard, which adds nothing.
 	// +optional
-	// +kubebuilder:default={}
-	NodeChecks NodeChecks `json:"nodeChecks,omitempty"`
+	NodeChecks *NodeChecks `json:"nodeChecks,omitempty"`
 
 	// validationActions says what happens to a DaemonSet that breaks the policy:
 	// Deny the request, Warn the user, or Audit (an annotation in the API
@@ -170,8 +170,9 @@ type MatchConstraints struct {
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
 	// objectSelector selects by the labels of the DaemonSet itself. On an update
-	// the policy applies when the old or the new object matches, so that taking
-	// the label off does not evade it. Empty selects every DaemonSet.
+	// the policy applies when the old or the new object matches; the one after that
+	// sees an object without the label. So it holds only those who may not change
+	// labels: use a namespaceSelector against others. Empty selects every DaemonSet.
 	// +optional
 	ObjectSelector *metav1.LabelSelector `json:"objectSelector,omitempty"`
 }

@@ -272,7 +272,11 @@ func (in *PlacementPolicySpec) DeepCopyInto(out *PlacementPolicySpec) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
-	in.NodeChecks.DeepCopyInto(&out.NodeChecks)
+	if in.NodeChecks != nil {
+		in, out := &in.NodeChecks, &out.NodeChecks
+		*out = new(NodeChecks)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.ValidationActions != nil {
 		in, out := &in.ValidationActions, &out.ValidationActions
 		*out = make([]ValidationAction, len(*in))

@@ -149,9 +149,10 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	facts := live.New(mgr.GetCache(), mgr.GetAPIReader(), logger)
 	// The manager runs the server only when it has been asked for it.
 	hooks := mgr.GetWebhookServer()
-	hooks.Register(mutatePath, webhook.NewMutator(facts, logger))
-	hooks.Register(validatePath, webhook.NewValidator(facts, logger))
-	hooks.Register(bestEffortValidatePath, webhook.NewBestEffortValidator(facts, logger))
+	excluded := o.excluded.PriorityClasses
+	hooks.Register(mutatePath, webhook.NewMutator(facts, logger, excluded...))
+	hooks.Register(validatePath, webhook.NewValidator(facts, logger, excluded...))
+	hooks.Register(bestEffortValidatePath, webhook.NewBestEffortValidator(facts, logger, excluded...))
 
 	if err := addAudit(mgr, facts, o); err != nil {
 		return err
