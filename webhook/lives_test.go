@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/placement"
@@ -32,8 +33,10 @@ type life struct {
 	manifest *appsv1.DaemonSet
 	// revisions are templates that rollout undo can bring back, in both clusters.
 	revisions []revision
-	// vague says that a write was, to the byte, a template of the past that its author
-	// meant otherwise: nobody can tell any more what is the author's.
+	// vague says that nobody can tell any more what is the author's: a write was, to the
+	// byte, a template of the past that its author meant otherwise; or a server-side
+	// apply that states a list which berth has extended took it from its other owners,
+	// who share it without berth, and then drops it.
 	vague bool
 	log   []string
 	// published is called when the webhooks know other policies; nil: nobody asks.
@@ -136,7 +139,7 @@ func (l *life) both(name string, w write) error { return l.each(name, w, w) }
 func (l *life) each(name string, with, without write) error {
 	was, meant := l.with.stored(), l.without.stored()
 	request := with(was)
-	l.vague = l.vague || was != nil && l.repeats(request, without(meant))
+	l.vague = l.vague || was != nil && (l.repeats(request, without(meant)) || request.patch == types.ApplyPatchType && owners(was) != owners(meant))
 	l.log = append(l.log, name+": "+string(request.body))
 	err := l.with.send(request)
 	if errors.Is(err, errDenied) {

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,6 +154,19 @@ func (l *life) repeats(with, without request) bool {
 // projected.sources, comes as [] from a client and as null from etcd.
 func templateText(template *corev1.PodTemplateSpec) string {
 	return strings.ReplaceAll(string(toJSON(template)), ":null", ":[]")
+}
+
+// owners says which field managers own what berth writes to.
+func owners(ds *appsv1.DaemonSet) string {
+	var text strings.Builder
+	for _, entry := range ds.ManagedFields {
+		for _, field := range []string{`"f:nodeSelector"`, `"f:tolerations"`, `"f:requiredDuringSchedulingIgnoredDuringExecution"`} {
+			if entry.FieldsV1 != nil && strings.Contains(string(entry.FieldsV1.Raw), field) {
+				fmt.Fprintln(&text, field, entry.Manager, entry.Operation)
+			}
+		}
+	}
+	return text.String()
 }
 
 // undo is what kubectl rollout undo sends.
