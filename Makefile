@@ -7,8 +7,11 @@ SHELL := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= berth.dev/berth:$(VERSION)
 
+# The older Kubernetes that the end-to-end tests can run on, each a module in e2e/controlplane.
+MINORS := $(notdir $(wildcard e2e/controlplane/1.*))
+
 # Every Go module of this repository, and those of them with Go code.
-MODULES      := . e2e/controlplane e2e/certmanager tools tools/golangci-lint
+MODULES      := . e2e/controlplane $(addprefix e2e/controlplane/,$(MINORS)) e2e/certmanager tools tools/golangci-lint
 CODE_MODULES := . e2e/controlplane e2e/certmanager
 
 # What `make generate` writes.
@@ -42,6 +45,19 @@ unit: ## Run the unit tests and fuzz seeds, and envtest on the real API server.
 .PHONY: e2e
 e2e: ## Run the end-to-end tests on a real control plane.
 	go test -count=1 -timeout 30m ./e2e/...
+
+# Which tests make skew runs.
+RUN ?= .
+
+.PHONY: skew
+skew: ## Run the end-to-end tests but reliability on older Kubernetes; MINORS=1.32 for one of them.
+	mkdir -p bin
+	for minor in $(MINORS); do \
+		echo "Kubernetes $$minor, all that the tests say is in bin/skew-$$minor.txt"; \
+		BERTH_KUBERNETES=$$minor go test -count=1 -v -timeout 40m -run '$(RUN)' ./e2e 2>&1 | \
+			tee bin/skew-$$minor.txt | grep -E -A1 '^(--- (FAIL|SKIP)|ok|FAIL|panic|Kubernetes|not on)'; \
+		echo "$$minor: $$(grep -c '^--- PASS' bin/skew-$$minor.txt) passed, $$(grep -cE '^(--- SKIP|not on)' bin/skew-$$minor.txt) skipped"; \
+	done
 
 .PHONY: soak
 soak: ## Run the tests of restarts, outages and floods at full length: about two hours.

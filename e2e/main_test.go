@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"berth.dev/berth/e2e/testbed"
@@ -54,6 +55,14 @@ func run(m *testing.M) (code int, err error) {
 		}
 		err = cp.Stop()
 	}()
+	version, err := cp.Client.Discovery().ServerVersion()
+	if err != nil {
+		return 0, err
+	}
+	fmt.Fprintln(os.Stderr, "Kubernetes", version.GitVersion)
+	if minor := os.Getenv("BERTH_KUBERNETES"); !strings.HasPrefix(version.GitVersion, "v"+minor) {
+		return 0, fmt.Errorf("kube-apiserver is %s, and BERTH_KUBERNETES asks for %s", version.GitVersion, minor)
+	}
 	if berth, err = cp.StartBerth(ctx, testbed.BerthOptions{}); err != nil {
 		return 0, err
 	}

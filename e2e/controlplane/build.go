@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,15 @@ import (
 type binary struct {
 	name, pkg string
 	usual     time.Duration
+}
+
+// module is the folder whose go.mod pins the program: Kubernetes' own are of the version that was asked for, the others of
+// one version always.
+func (b binary) module(kubernetes string) string {
+	if strings.HasPrefix(b.pkg, "k8s.io/kubernetes/") {
+		return kubernetes
+	}
+	return "."
 }
 
 // The order is that of the shared packages: each build finds most of its own already compiled by those before it.
@@ -46,7 +56,7 @@ func buildMissing(ctx context.Context, folder string, assets map[string]string, 
 	for i, b := range missing {
 		step := fmt.Sprintf("  %d of %d  %-24s", i+1, len(missing), b.name)
 		done := out.begin(step, b.usual)
-		err := build(ctx, b, folder, pins.ldflags())
+		err := build(ctx, b, folder, pins)
 		done(err)
 		if err != nil {
 			return err
@@ -57,11 +67,12 @@ func buildMissing(ctx context.Context, folder string, assets map[string]string, 
 }
 
 // build compiles under a temporary name and renames: a file with the final name is always whole.
-func build(ctx context.Context, b binary, folder, ldflags string) error {
+func build(ctx context.Context, b binary, folder string, pins pins) error {
 	partial := filepath.Join(folder, "."+b.name+".partial")
 	defer os.Remove(partial)
 	var output bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", ldflags, "-o", partial, b.pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", pins.ldflags(), "-o", partial, b.pkg)
+	cmd.Dir = b.module(pins.module)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly")
 	cmd.Stdout, cmd.Stderr = &output, &output
 	// Interrupt first: go build then removes its own temporary files.

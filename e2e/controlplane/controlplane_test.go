@@ -12,7 +12,7 @@ import (
 )
 
 func TestThePinsOfThisModuleAreReadAndNameTheVersion(t *testing.T) {
-	p, err := readPins(".")
+	p, err := readPins(".", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,6 +30,33 @@ func TestThePinsOfThisModuleAreReadAndNameTheVersion(t *testing.T) {
 	}
 }
 
+// What is built is what the folder says, and a change of etcd's or KWOK's pins makes a new folder too.
+func TestEachOlderMinorHasAModuleThatPinsIt(t *testing.T) {
+	newest, err := readPins(".", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules, err := filepath.Glob("1.*")
+	if err != nil || len(modules) == 0 {
+		t.Fatalf("no older minor: %v", err)
+	}
+	for _, minor := range modules {
+		older, err := readPins(".", minor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(older.kubernetes, "v"+minor+".") || older.module != minor || !bytes.HasSuffix(older.sums, newest.sums) {
+			t.Errorf("%s pins %s in the folder %s", minor, older.kubernetes, older.module)
+		}
+	}
+	if again, err := readPins(".", "1.37"); err != nil || again.key() != newest.key() {
+		t.Errorf("1.37 is %s, not %s (%v)", again.key(), newest.key(), err)
+	}
+	if _, err := readPins(".", "1.2"); err == nil || !strings.Contains(err.Error(), `no module for Kubernetes "1.2"`) {
+		t.Errorf("of 1.2 it says %v", err)
+	}
+}
+
 func TestTheKeyChangesWithThePinsAndWithNothingElse(t *testing.T) {
 	p := pins{kubernetes: "v1.37.2", sums: []byte("one")}
 	if again := (pins{kubernetes: "v1.37.2", sums: []byte("one")}); p.key() != again.key() {
@@ -44,7 +71,7 @@ func TestTheKeyChangesWithThePinsAndWithNothingElse(t *testing.T) {
 }
 
 func TestOutsideItsFolderItSaysHowToRunIt(t *testing.T) {
-	_, err := readPins(t.TempDir())
+	_, err := readPins(t.TempDir(), "")
 	if err == nil || !strings.Contains(err.Error(), "go run -C e2e/controlplane") {
 		t.Errorf("got %v", err)
 	}
@@ -91,7 +118,7 @@ func TestAWaitingRunCanBeInterrupted(t *testing.T) {
 
 func TestAFailedBuildSaysWhyAndLeavesNothing(t *testing.T) {
 	folder := t.TempDir()
-	err := build(t.Context(), binary{name: "nothing", pkg: "berth.dev/no/such/package"}, folder, "")
+	err := build(t.Context(), binary{name: "nothing", pkg: "berth.dev/no/such/package"}, folder, pins{})
 	if err == nil || !strings.Contains(err.Error(), "berth.dev/no/such/package") {
 		t.Errorf("got %v", err)
 	}

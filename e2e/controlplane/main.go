@@ -2,6 +2,10 @@
 // kube-apiserver, kube-controller-manager, kube-scheduler, kubectl and KWOK, at the versions that go.mod pins.
 // Run it in its own folder: go run -C e2e/controlplane .
 //
+// BERTH_KUBERNETES=1.32 builds that minor instead, pinned by the module in the folder 1.32; etcd and KWOK stay the same.
+// For another minor copy such a folder, set the versions and the godebug lines of k8s.io/kubernetes's own go.mod, and go
+// mod tidy; the folder unserved stands for modules that nothing imports and the proxy does not serve.
+//
 // It is a module of its own, so that k8s.io/kubernetes never reaches berth's go.mod, and it imports nothing but the
 // standard library, so that running it costs nothing once the binaries are there. The last line on standard output is
 // the folder with the binaries and KWOK's stages; progress goes to standard error.
@@ -40,7 +44,8 @@ func endWithParent(stop func()) {
 
 // run makes sure that every binary is there and returns the folder that holds them.
 func run(ctx context.Context) (string, error) {
-	pins, err := readPins(".")
+	minor := os.Getenv("BERTH_KUBERNETES")
+	pins, err := readPins(".", minor)
 	if err != nil {
 		return "", err
 	}
@@ -50,7 +55,10 @@ func run(ctx context.Context) (string, error) {
 	}
 	root := filepath.Join(cache, "berth", "controlplane")
 	built := filepath.Join(root, pins.key())
-	assets := assetsFrom(os.Getenv("KUBEBUILDER_ASSETS"))
+	assets := map[string]string{}
+	if minor == "" { // else they may be of another version than the one that is asked for
+		assets = assetsFrom(os.Getenv("KUBEBUILDER_ASSETS"))
+	}
 
 	unlock, err := lock(ctx, built)
 	if err != nil {

@@ -15,17 +15,32 @@ import (
 
 // pins is what decides the bytes of the binaries: a change in any of it makes a new folder.
 type pins struct {
+	module     string // the folder of the go.mod that pins Kubernetes
 	kubernetes string // for example v1.37.2
-	sums       []byte // go.mod and go.sum
+	sums       []byte // go.mod and go.sum, for an older minor those of both modules
 }
 
-var kubernetesPin = regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v\d+\.\d+\.\d+\S*)`)
+var kubernetesPin = regexp.MustCompile(`(?m)^(?:require)?\s*k8s\.io/kubernetes (v\d+\.\d+\.\d+\S*)`)
 
-func readPins(module string) (pins, error) {
-	mod, err := os.ReadFile(filepath.Join(module, "go.mod"))
+// readPins reads those of this module, or with a minor as "1.32" those of an older Kubernetes.
+func readPins(root, minor string) (pins, error) {
+	newest, err := readModule(root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return pins{}, errors.New("no go.mod here: run it in its own folder, go run -C e2e/controlplane")
 	}
+	if err != nil || minor == "" || strings.HasPrefix(newest.kubernetes, "v"+minor+".") {
+		return newest, err
+	}
+	older, err := readModule(filepath.Join(root, minor))
+	if errors.Is(err, fs.ErrNotExist) {
+		return pins{}, fmt.Errorf("no module for Kubernetes %q: the minors are the folders of e2e/controlplane, as 1.32", minor)
+	}
+	older.sums = slices.Concat(older.sums, newest.sums)
+	return older, err
+}
+
+func readModule(module string) (pins, error) {
+	mod, err := os.ReadFile(filepath.Join(module, "go.mod"))
 	if err != nil {
 		return pins{}, err
 	}
@@ -35,9 +50,9 @@ func readPins(module string) (pins, error) {
 	}
 	pin := kubernetesPin.FindSubmatch(mod)
 	if pin == nil {
-		return pins{}, errors.New("go.mod does not pin k8s.io/kubernetes")
+		return pins{}, fmt.Errorf("%s does not pin k8s.io/kubernetes", filepath.Join(module, "go.mod"))
 	}
-	return pins{kubernetes: string(pin[1]), sums: slices.Concat(mod, sum)}, nil
+	return pins{module: module, kubernetes: string(pin[1]), sums: slices.Concat(mod, sum)}, nil
 }
 
 // key names the folder: readable first, exact after.
