@@ -161,7 +161,7 @@ func owners(ds *appsv1.DaemonSet) string {
 	var text strings.Builder
 	for _, entry := range ds.ManagedFields {
 		for _, field := range []string{`"f:nodeSelector"`, `"f:tolerations"`, `"f:requiredDuringSchedulingIgnoredDuringExecution"`} {
-			if entry.FieldsV1 != nil && strings.Contains(string(entry.FieldsV1.Raw), field) {
+			if entry.FieldsV1 != nil && strings.Contains(entry.FieldsV1.GetRawString(), field) {
 				fmt.Fprintln(&text, field, entry.Manager, entry.Operation)
 			}
 		}
