@@ -187,7 +187,7 @@ func TestTheLastChangeToANodeCounts(t *testing.T) {
 		{Name: "n-3", Labels: map[string]string{"app": "example"}, Taints: blocked},
 	})
 	got := index.Survey(nil, &placement.Template{NodeSelector: map[string]string{"app": "example"}})
-	if diff := cmp.Diff(placement.Survey{Total: 2, Eligible: 1, Blocked: 1, Taint: "gpu:NoSchedule"}, got); diff != "" {
+	if diff := cmp.Diff(placement.Survey{Total: 2, Eligible: 1, Blocked: 1, Taint: placement.TaintCount{Taint: "gpu:NoSchedule", Nodes: 1, Alone: 1}}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

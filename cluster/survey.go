@@ -1,6 +1,9 @@
 package cluster
 
 import (
+	"maps"
+	"slices"
+
 	"berth.dev/berth/placement"
 )
 
@@ -11,8 +14,11 @@ func (x *NodeIndex) Survey(before, after *placement.Template) placement.Survey {
 	selected := now.count()
 	if selected == 0 {
 		survey.Missing, survey.Closest = x.closest(after.NodeSelector)
-	} else if blocking := x.keepTolerated(now, after); blocking != nil {
-		survey.Taint = placement.MostFrequent(blocking)
+		if survey.Missing == "" {
+			survey.NeverTogether = x.neverTogether(after.NodeSelector)
+		}
+	} else {
+		survey.Taint = x.keepTolerated(now, after).Most()
 	}
 	survey.Eligible = now.count()
 	survey.Blocked = selected - survey.Eligible
@@ -26,7 +32,7 @@ func (x *NodeIndex) Survey(before, after *placement.Template) placement.Survey {
 		survey.Lost = earlier.count()
 	}
 	if survey.Eligible > 0 && survey.Eligible < survey.Total {
-		survey.Split = x.split(now)
+		survey.Split = x.split(placement.SetByPeople(after.NodeSelector))
 	}
 	return survey
 }
@@ -34,12 +40,25 @@ func (x *NodeIndex) Survey(before, after *placement.Template) placement.Survey {
 // selected returns the nodes that the pod selects by name and labels, whatever
 // their taints.
 func (x *NodeIndex) selected(template *placement.Template) bitmap {
+	nodes := x.labelled(template.NodeSelector)
+	if template.NodeName != "" {
+		id, exists := x.ids[template.NodeName]
+		nodes.keepOne(id, exists)
+	}
+	if template.Affinity.Required() {
+		return x.matching(template.Affinity.Terms, nodes)
+	}
+	return nodes
+}
+
+// labelled returns the nodes that have all of the labels.
+func (x *NodeIndex) labelled(labels map[string]string) bitmap {
 	nodes := x.noNodes()
-	if len(template.NodeSelector) == 0 {
+	if len(labels) == 0 {
 		x.addAll(nodes)
 	}
 	narrowed := false
-	for key, value := range template.NodeSelector {
+	for key, value := range labels {
 		set := x.keys[key].values[value]
 		if narrowed {
 			set.keepIn(nodes)
@@ -47,13 +66,6 @@ func (x *NodeIndex) selected(template *placement.Template) bitmap {
 			set.addTo(nodes)
 			narrowed = true
 		}
-	}
-	if template.NodeName != "" {
-		id, exists := x.ids[template.NodeName]
-		nodes.keepOne(id, exists)
-	}
-	if template.Affinity.Required() {
-		return x.matching(template.Affinity.Terms, nodes)
 	}
 	return nodes
 }
@@ -76,14 +88,18 @@ func (x *NodeIndex) addAll(nodes bitmap) {
 
 var poolLabels = placement.PoolLabels()
 
-// split returns the first pool, by name, of which some nodes are eligible and
-// some are not.
-func (x *NodeIndex) split(eligible bitmap) placement.PoolShare {
+// split returns the first pool, by name, of which some nodes have the labels and
+// some have not.
+func (x *NodeIndex) split(labels map[string]string) placement.PoolShare {
 	var first placement.PoolShare
+	if len(labels) == 0 {
+		return first
+	}
+	labelled := x.labelled(labels)
 	for _, key := range poolLabels {
 		for value, nodes := range x.keys[key].values {
-			share := placement.PoolShare{Eligible: nodes.countIn(eligible), Total: nodes.n}
-			if share.Eligible == 0 || share.Eligible == share.Total {
+			share := placement.PoolShare{Selected: nodes.countIn(labelled), Total: nodes.n}
+			if share.Selected == 0 || share.Selected == share.Total {
 				continue
 			}
 			if share.Pool = key + "=" + value; first.Pool == "" || share.Pool < first.Pool {
@@ -92,6 +108,28 @@ func (x *NodeIndex) split(eligible bitmap) placement.PoolShare {
 		}
 	}
 	return first
+}
+
+// neverTogether returns the keys of labels that no node has together; nil where
+// some node has them all.
+func (x *NodeIndex) neverTogether(nodeSelector map[string]string) []string {
+	keys := slices.Sorted(maps.Keys(nodeSelector))
+	together := x.noNodes()
+	x.addAll(together)
+	for i, key := range keys {
+		x.keys[key].values[nodeSelector[key]].keepIn(together)
+		if together.count() > 0 {
+			continue
+		}
+		for _, earlier := range keys[:i] {
+			both := x.labelled(map[string]string{earlier: nodeSelector[earlier], key: nodeSelector[key]})
+			if both.count() == 0 {
+				return []string{earlier, key}
+			}
+		}
+		return keys[:i+1]
+	}
+	return nil
 }
 
 func (x *NodeIndex) closest(nodeSelector map[string]string) (missing string, closest placement.LabelCount) {

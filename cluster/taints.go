@@ -28,8 +28,7 @@ func BlockingTaints(taints []corev1.Taint) []corev1.Taint {
 	return blocking
 }
 
-// groupKey names a group. The order counts, because the first taint that is not
-// tolerated is the one to report.
+// groupKey names a group.
 func groupKey(taints []corev1.Taint) string {
 	var key []byte
 	for _, taint := range taints {
@@ -71,22 +70,20 @@ func (b *indexBuilder) group(key string) *groupEdit {
 }
 
 // keepTolerated keeps those of the nodes on which the pod tolerates the taints,
-// and returns how many of the others each taint blocks, nil for none.
-func (x *NodeIndex) keepTolerated(nodes bitmap, template *placement.Template) (blocking map[string]int) {
+// and counts the others.
+func (x *NodeIndex) keepTolerated(nodes bitmap, template *placement.Template) placement.Blocking {
+	blocking := placement.Blocking{}
 	for _, group := range x.taints {
 		blocked := group.nodes.countIn(nodes)
 		if blocked == 0 {
 			continue
 		}
-		taint := placement.Untolerated(group.taints, template)
-		if taint == "" {
+		untolerated := placement.Untolerated(group.taints, template)
+		if len(untolerated) == 0 {
 			continue
 		}
 		group.nodes.removeFrom(nodes)
-		if blocking == nil {
-			blocking = map[string]int{}
-		}
-		blocking[taint] += blocked
+		blocking.Add(untolerated, blocked)
 	}
 	return blocking
 }

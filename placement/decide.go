@@ -56,7 +56,7 @@ func (a Applicable) decide(q *Question, enforced, others []applicable) Outcome {
 	outcome.waiting, outcome.items = e.waiting, p.items
 	outcome.Violations = p.violations
 	if !outcome.denies() {
-		found := checkNodes(&r, e.acting, &p.after.template)
+		found := checkNodes(&r, e.acting, &p.after)
 		outcome.survey = found.survey
 		outcome.Violations = append(outcome.Violations, found.violations...)
 	}

@@ -3,7 +3,6 @@ package placement
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,10 +97,11 @@ type nodesFound struct {
 
 // checkNodes holds the template that is to be stored against the nodeChecks of
 // the policies that act.
-func checkNodes(r *reading, acting []applicable, after *Template) nodesFound {
+func checkNodes(r *reading, acting []applicable, final *hands) nodesFound {
 	if r.Nodes == nil || len(acting) == 0 {
 		return nodesFound{}
 	}
+	after := &final.template
 	c := change{Question: r.Question, after: after}
 	if r.Old != nil {
 		c.before = &r.Old.Template
@@ -120,7 +120,7 @@ func checkNodes(r *reading, acting []applicable, after *Template) nodesFound {
 	stays := c.before != nil && c.before.Equal(after)
 	for _, p := range acting {
 		if p.tooFew(s) {
-			few := describeFewNodes(s, after)
+			few := describeFewNodes(s, final)
 			found.violations = append(found.violations, p.violateNodeCheck(stays, few,
 				fmt.Sprintf("%s; policy %q asks for at least %s; %s", few, p.name, p.nodeChecks.minMatching, meant)))
 		}
@@ -168,41 +168,6 @@ func (c *change) howToAcknowledge(digest string) string {
 	}
 	return fmt.Sprintf("if that is meant, run this and try again: kubectl annotate daemonset -n %s %s --overwrite %s=%s",
 		cmp.Or(c.New.Namespace, "default"), c.New.Name, AcknowledgeAnnotation, digest)
-}
-
-// lifecycleTaints is the prefix of the taints by which Kubernetes itself takes
-// nodes out of service for a while.
-const lifecycleTaints = "node.kubernetes.io/"
-
-// describeFewNodes says how many nodes match, and what to do about it, in the
-// length of a warning.
-func describeFewNodes(survey *Survey, final *Template) string {
-	found := fmt.Sprintf("matches %d of %d nodes: ", survey.Eligible, survey.Total)
-	if survey.Total == 0 {
-		return found + "the cluster has none yet"
-	}
-	if survey.Eligible == 0 && survey.Blocked > 0 {
-		if strings.HasPrefix(survey.Taint, lifecycleTaints) {
-			return fmt.Sprintf("%s%d more are out of service for now, by the taint %s", found, survey.Blocked, survey.Taint)
-		}
-		return fmt.Sprintf("%s%d more have the untolerated taint %s: add a toleration", found, survey.Blocked, survey.Taint)
-	}
-	if closest := survey.Closest; closest.Nodes > 0 {
-		return fmt.Sprintf("%sno node has %s; %d have %s=%s", found, survey.Missing, closest.Nodes, closest.Key, closest.Value)
-	}
-	if !final.Affinity.Required() && len(final.NodeSelector) > 0 {
-		var labels strings.Builder
-		for _, key := range slices.Sorted(maps.Keys(final.NodeSelector)) {
-			labels.WriteString(" " + key + "=" + final.NodeSelector[key])
-		}
-		if hint := found + "label one with kubectl label nodes NODE" + labels.String(); len(hint) <= maxWarning {
-			return hint
-		}
-	}
-	if survey.Missing != "" {
-		return found + "no node has " + survey.Missing
-	}
-	return found + "label one to fit spec.template.spec.nodeSelector and affinity, or change them"
 }
 
 // digest names the change. It is no secret: whoever may write the DaemonSet may

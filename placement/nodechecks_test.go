@@ -60,6 +60,21 @@ func TestWarningsSayWhereThePodsDoNotRunAndWhatToDo(t *testing.T) {
 			policy: "nodeSelector: {disk: nvme}\nnodeRequirements: [{key: karpenter.sh/nodepool, operator: In, values: [a]}]",
 			want:   []string{"matches 0 of 6 nodes: label one to fit spec.template.spec.nodeSelector and affinity, or change them"},
 		},
+		"labels that exclude each other, and who wants them": {
+			policy: `nodeSelector: {disk: nvme, karpenter.sh/nodepool: a}`,
+			want:   []string{`matches 0 of 6 nodes: no node has both disk=nvme (policy "p") and karpenter.sh/nodepool=a (policy "p")`},
+		},
+		"a label that nodes get by themselves": {
+			policy: `nodeSelector: {kubernetes.io/os: windows}`,
+			want:   []string{"matches 0 of 6 nodes: no node has kubernetes.io/os=windows, which nodes get by themselves"},
+		},
+		"a label to set, beside one that nodes get by themselves": {
+			policy: `nodeSelector: {app: example, karpenter.sh/nodepool: b}`,
+			want:   []string{"matches 0 of 6 nodes: label one that has karpenter.sh/nodepool=b: kubectl label nodes NODE app=example"},
+		},
+		"part of a pool, by a label that nodes get by themselves": {
+			policy: `nodeSelector: {nvidia.com/gpu.present: "true"}`,
+		},
 		"nodes that a taint blocks": {
 			policy: `nodeSelector: {disk: nvme}`,
 			want:   []string{"matches 0 of 6 nodes: 2 more have the untolerated taint team=b:NoSchedule: add a toleration"},
@@ -89,6 +104,49 @@ func TestWarningsSayWhereThePodsDoNotRunAndWhatToDo(t *testing.T) {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTheManifestsOwnLabelIsToldFromThePolicys(t *testing.T) {
+	ds := daemonSet(t, tutorial)
+	ds.Spec.Template.Spec.NodeSelector = map[string]string{"karpenter.sh/nodepool": "b"}
+	outcome := decide(compile(t, policy(t, "disks", "nodeSelector: {disk: ssd}")), write{DaemonSet: ds, Nodes: fleet()}).Outcome
+	want := []string{`matches 0 of 6 nodes: no node has both disk=ssd (policy "disks") and karpenter.sh/nodepool=b (its own)`}
+	if diff := cmp.Diff(want, outcome.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+func TestThreeLabelsOfWhichAnyTwoAreTogether(t *testing.T) {
+	nodes := placement.NodeList{
+		node("n-1", map[string]string{"a": "1", "b": "1", "c": "0"}), node("n-2", map[string]string{"a": "1", "b": "0", "c": "1"}),
+		node("n-3", map[string]string{"a": "0", "b": "1", "c": "1"}),
+	}
+	outcome := decide(compile(t, policy(t, "p", `nodeSelector: {a: "1", b: "1", c: "1"}`)), write{DaemonSet: daemonSet(t, tutorial), Nodes: nodes}).Outcome
+	want := []string{`matches 0 of 3 nodes: no node has all of a=1 (policy "p"), b=1 (policy "p") and c=1 (policy "p")`}
+	if diff := cmp.Diff(want, outcome.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+func TestTaintsAreCountedEachForItself(t *testing.T) {
+	tainted := func(name string, keys ...string) *corev1.Node {
+		n := node(name, map[string]string{"karpenter.sh/nodepool": "a"})
+		for _, key := range keys {
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: key, Effect: corev1.TaintEffectNoSchedule})
+		}
+		return n
+	}
+	nodes := placement.NodeList{tainted("n-1", "x"), tainted("n-2", "x"), tainted("n-3", "y"), tainted("n-4", "y", "x")}
+	policies := compile(t, policy(t, "p", "nodeSelector: {karpenter.sh/nodepool: a}"))
+	want := []string{"matches 0 of 4 nodes: 3 more have the untolerated taint x:NoSchedule, 1 of them others too: add tolerations"}
+	if diff := cmp.Diff(want, decide(policies, write{DaemonSet: daemonSet(t, tutorial), Nodes: nodes}).Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	nodes = append(nodes, tainted("n-5"))
+	want = []string{"3 more nodes have the labels, and the untolerated taint x:NoSchedule: add a toleration if it is to run there"}
+	if diff := cmp.Diff(want, decide(policies, write{DaemonSet: daemonSet(t, tutorial), Nodes: nodes}).Warnings); diff != "" {
+		t.Errorf("a pool of which a taint blocks a part is to be labelled as a whole? (-want +got):\n%s", diff)
 	}
 }
 
@@ -157,7 +215,7 @@ func TestTheBlastRadiusOfAnUpdateIsLimited(t *testing.T) {
 			policy: checks + "\nnodeChecks: {minMatchingNodes: 40%, maxNodesLost: 100%, validationActions: [Deny, Audit]}",
 			edit:   func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.NodeSelector["disk"] = "hdd" },
 			want: answer{Denied: []string{
-				`spec.template.spec: Forbidden: matches 2 of 6 nodes: label one with kubectl label nodes NODE disk=hdd karpenter.sh/nodepool=a; policy "p" asks for at least 40%; ` + ready,
+				`spec.template.spec: Forbidden: matches 2 of 6 nodes: label one that has karpenter.sh/nodepool=a: kubectl label nodes NODE disk=hdd; policy "p" asks for at least 40%; ` + ready,
 			}},
 		},
 	}

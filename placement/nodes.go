@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apilabels "k8s.io/apimachinery/pkg/labels"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 )
 
@@ -26,8 +27,8 @@ type Survey struct {
 	Eligible int
 	// Blocked is the nodes that have the labels, and a taint that is not tolerated.
 	Blocked int
-	// Taint is the taint that blocks most of them, as key=value:Effect.
-	Taint string
+	// Taint is the taint that most of them have.
+	Taint TaintCount
 	// Before is the nodes on which the earlier template's pods ran.
 	Before int
 	// Lost is those of them on which the pods are deleted at once: no longer
@@ -39,8 +40,12 @@ type Survey struct {
 	// Both are set only where no node has the labels.
 	Missing string
 	Closest LabelCount
-	// Split is a node pool of which only some nodes are eligible, for a label
-	// that does not come with the pool. The zero value means there is none.
+	// NeverTogether is the keys of those labels of the nodeSelector, sorted, that no
+	// node has together although each of them is on some node: two of them where two
+	// exclude each other.
+	NeverTogether []string
+	// Split is a node pool of which only some nodes have the labels of the
+	// nodeSelector that people set. The zero value means there is none.
 	Split PoolShare
 }
 
@@ -50,21 +55,11 @@ type LabelCount struct {
 	Nodes      int
 }
 
-// PoolShare says how many of a node pool's nodes are eligible.
+// PoolShare says how many of a node pool's nodes have some labels.
 type PoolShare struct {
 	Pool            string
-	Eligible, Total int
+	Selected, Total int
 }
-
-// poolLabels are the labels by which the usual providers and autoscalers name a
-// node pool, that is: a set of nodes which are made alike.
-var poolLabels = []string{
-	"karpenter.sh/nodepool", "eks.amazonaws.com/nodegroup", "cloud.google.com/gke-nodepool",
-	"kubernetes.azure.com/agentpool", "node.cluster.x-k8s.io/machine-pool",
-}
-
-// PoolLabels returns the labels that name a node pool.
-func PoolLabels() []string { return slices.Clone(poolLabels) }
 
 // NodeList is Nodes as a plain list. It asks component-helpers' nodeaffinity,
 // which the scheduler and the DaemonSet controller use, about every node.
@@ -78,32 +73,60 @@ func (l NodeList) Survey(before, after *Template) Survey {
 	if before != nil {
 		earlier = newPredicate(before)
 	}
-	pools := map[string]PoolShare{}
-	blocking := map[string]int{}
+	blocking := Blocking{}
 	for _, node := range l {
-		taint, eligible := now.untolerated(node.Spec.Taints), false
+		untolerated := now.untolerated(node.Spec.Taints)
 		switch selected := now.selects(node); {
-		case selected && taint == "":
-			eligible = true
+		case selected && len(untolerated) == 0:
 			survey.Eligible++
 		case selected:
 			survey.Blocked++
-			blocking[taint]++
+			blocking.Add(untolerated, 1)
 		}
-		if earlier != nil && earlier.selects(node) && earlier.untolerated(node.Spec.Taints) == "" {
+		if earlier != nil && earlier.selects(node) && len(earlier.untolerated(node.Spec.Taints)) == 0 {
 			survey.Before++
 			if !now.selects(node) || Evicted(node.Spec.Taints, after) {
 				survey.Lost++
 			}
 		}
-		countPool(pools, node.Labels, eligible)
 	}
-	survey.Taint = MostFrequent(blocking)
-	survey.Split = splitPool(pools)
+	survey.Taint = blocking.Most()
+	if survey.Eligible > 0 {
+		survey.Split = l.splitPool(SetByPeople(after.NodeSelector))
+	}
 	if survey.Eligible+survey.Blocked == 0 {
 		survey.Missing, survey.Closest = FindClosest(after.NodeSelector, l.labelCounts(), func(nodes int) int { return nodes })
+		if survey.Missing == "" {
+			survey.NeverTogether = l.neverTogether(after.NodeSelector)
+		}
 	}
 	return survey
+}
+
+// neverTogether returns the keys of labels that no node has together; nil where
+// some node has them all.
+func (l NodeList) neverTogether(nodeSelector map[string]string) []string {
+	keys := slices.Sorted(maps.Keys(nodeSelector))
+	apart := func(keys ...string) bool {
+		return !slices.ContainsFunc(l, func(node *corev1.Node) bool {
+			return !slices.ContainsFunc(keys, func(key string) bool {
+				value, labelled := node.Labels[key]
+				return !labelled || value != nodeSelector[key]
+			})
+		})
+	}
+	for i := range keys {
+		if !apart(keys[:i+1]...) {
+			continue
+		}
+		for _, earlier := range keys[:i] {
+			if apart(earlier, keys[i]) {
+				return []string{earlier, keys[i]}
+			}
+		}
+		return keys[:i+1]
+	}
+	return nil
 }
 
 // labelCounts returns the number of nodes by label key and value.
@@ -120,41 +143,31 @@ func (l NodeList) labelCounts() map[string]map[string]int {
 	return counts
 }
 
-func countPool(pools map[string]PoolShare, labels map[string]string, eligible bool) {
-	for _, key := range poolLabels {
-		value, ok := labels[key]
-		if !ok {
-			continue
+// splitPool returns the first pool, by name, of which some nodes have the labels
+// and some have not.
+func (l NodeList) splitPool(labels map[string]string) PoolShare {
+	pools := map[string]PoolShare{}
+	for _, node := range l {
+		for _, key := range poolLabels {
+			value, inPool := node.Labels[key]
+			if !inPool {
+				continue
+			}
+			share := pools[key+"="+value]
+			share.Total++
+			if apilabels.SelectorFromSet(labels).Matches(apilabels.Set(node.Labels)) {
+				share.Selected++
+			}
+			pools[key+"="+value] = share
 		}
-		share := pools[key+"="+value]
-		share.Total++
-		if eligible {
-			share.Eligible++
-		}
-		pools[key+"="+value] = share
 	}
-}
-
-// splitPool returns the first pool, by name, that is split.
-func splitPool(pools map[string]PoolShare) PoolShare {
 	for _, name := range slices.Sorted(maps.Keys(pools)) {
-		if share := pools[name]; share.Eligible > 0 && share.Eligible < share.Total {
+		if share := pools[name]; share.Selected > 0 && share.Selected < share.Total {
 			share.Pool = name
 			return share
 		}
 	}
 	return PoolShare{}
-}
-
-// MostFrequent returns the key with the highest count, the first by name of equals.
-func MostFrequent(counts map[string]int) string {
-	best := ""
-	for _, key := range slices.Sorted(maps.Keys(counts)) {
-		if best == "" || counts[key] > counts[best] {
-			best = key
-		}
-	}
-	return best
 }
 
 // predicate is the DaemonSet controller's own
@@ -177,6 +190,6 @@ func (p *predicate) selects(node *corev1.Node) bool {
 	return matches
 }
 
-func (p *predicate) untolerated(taints []corev1.Taint) string {
+func (p *predicate) untolerated(taints []corev1.Taint) []corev1.Taint {
 	return Untolerated(taints, p.template)
 }

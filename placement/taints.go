@@ -6,18 +6,55 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Untolerated returns the first taint, as key=value:Effect, that keeps the pods
-// which the DaemonSet controller makes of a template off a node; it is empty when
-// there is none. Such pods tolerate what the template tolerates, and what the
-// controller adds (k8s.io/kubernetes pkg/controller/daemon/util
-// AddOrUpdateDaemonPodTolerations).
-func Untolerated(taints []corev1.Taint, t *Template) string {
+// Untolerated returns the taints that keep the pods which the DaemonSet
+// controller makes of a template off a node; nil when there are none. Such pods
+// tolerate what the template tolerates, and what the controller adds
+// (k8s.io/kubernetes pkg/controller/daemon/util AddOrUpdateDaemonPodTolerations).
+func Untolerated(taints []corev1.Taint, t *Template) []corev1.Taint {
+	var untolerated []corev1.Taint
 	for _, taint := range taints {
 		if Blocks(taint) && !toleratedBy(t, taint) {
-			return taint.ToString()
+			untolerated = append(untolerated, taint)
 		}
 	}
-	return ""
+	return untolerated
+}
+
+// TaintCount is a taint that is not tolerated and the number of nodes, of those
+// that have the labels, which it keeps the pods off.
+type TaintCount struct {
+	// Taint is key=value:Effect.
+	Taint string
+	// Nodes is how many of them have the taint, and Alone how many have no other
+	// taint that is not tolerated.
+	Nodes, Alone int
+}
+
+// Blocking counts, by taint, the nodes that taints keep the pods off.
+type Blocking map[string]TaintCount
+
+// Add counts so many nodes that have the same taints, none of them tolerated.
+func (b Blocking) Add(untolerated []corev1.Taint, nodes int) {
+	for i := range untolerated {
+		count := b[untolerated[i].ToString()]
+		count.Taint = untolerated[i].ToString()
+		count.Nodes += nodes
+		if len(untolerated) == 1 {
+			count.Alone += nodes
+		}
+		b[count.Taint] = count
+	}
+}
+
+// Most returns the taint that most nodes have, the first by name of equals.
+func (b Blocking) Most() TaintCount {
+	var most TaintCount
+	for _, count := range b {
+		if count.Nodes > most.Nodes || count.Nodes == most.Nodes && count.Taint < most.Taint {
+			most = count
+		}
+	}
+	return most
 }
 
 // Evicted says whether such pods, where they run already, must go because of the

@@ -37,20 +37,29 @@ func (o *Outcome) warnings() []string {
 		warnings = append(warnings, cut("takes back what no policy requires any more: "+strings.Join(taken, ", ")))
 	}
 	if o.survey.Eligible > 0 {
-		if o.survey.Blocked > 0 && !strings.HasPrefix(o.survey.Taint, "node-role.kubernetes.io/") && !strings.HasPrefix(o.survey.Taint, lifecycleTaints) {
-			more := "1 more node has"
-			if o.survey.Blocked > 1 {
-				more = fmt.Sprintf("%d more nodes have", o.survey.Blocked)
-			}
-			warnings = append(warnings, cut(fmt.Sprintf("%s the labels, and the untolerated taint %s: add a toleration if it is to run there",
-				more, o.survey.Taint)))
+		if taint := &o.survey.Taint; taint.worthAWarning() {
+			warnings = append(warnings, cut(taint.warning()))
 		}
 		if split := o.survey.Split; split.Pool != "" {
 			warnings = append(warnings, cut(fmt.Sprintf("matches %d of %d nodes of pool %s: label the pool, not its nodes, or new nodes will not match",
-				split.Eligible, split.Total, split.Pool)))
+				split.Selected, split.Total, split.Pool)))
 		}
 	}
 	return warnings[:min(len(warnings), maxWarnings)]
+}
+
+// worthAWarning says whether the taint may be forgotten by whoever wrote the
+// template: those of control planes and of nodes out of service are meant.
+func (t *TaintCount) worthAWarning() bool {
+	return t.Nodes > 0 && !strings.HasPrefix(t.Taint, "node-role.kubernetes.io/") && !strings.HasPrefix(t.Taint, lifecycleTaints)
+}
+
+func (t *TaintCount) warning() string {
+	more := "1 more node has"
+	if t.Nodes > 1 {
+		more = fmt.Sprintf("%d more nodes have", t.Nodes)
+	}
+	return fmt.Sprintf("%s the labels, and the untolerated taint %s: add a toleration if it is to run there", more, t.Taint)
 }
 
 // takenBack is what is not replaced by another value of the same label.

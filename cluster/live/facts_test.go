@@ -80,7 +80,7 @@ func TestFactsFollowTheCluster(t *testing.T) {
 		later.Spec.Taints = []corev1.Taint{{Key: "follow", Effect: corev1.TaintEffectNoSchedule}}
 	})
 	apiserver.Eventually(t, "a node with a new taint is blocked", func() bool {
-		return facts.Snapshot().Nodes().Survey(nil, selecting(map[string]string{"follow": "yes"})).Taint == "follow:NoSchedule"
+		return facts.Snapshot().Nodes().Survey(nil, selecting(map[string]string{"follow": "yes"})).Taint.Taint == "follow:NoSchedule"
 	})
 	if err := c.Delete(t.Context(), later); err != nil {
 		t.Fatal(err)
