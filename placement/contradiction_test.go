@@ -60,6 +60,28 @@ func TestAContradictionWarnedOfLeavesTheObjectAsItCame(t *testing.T) {
 	}
 }
 
+func TestAContradictionThatIsOnlyWarnedOfKeepsNoPolicyThatDeniesFromItsEffect(t *testing.T) {
+	denies := policy(t, "denies", "nodeSelector: {zone: a}\nnodeRequirements: [{key: gen, operator: In, values: [x]}]")
+	for name, warns := range map[string]string{
+		"of itself":       "nodeRequirements: [{key: arch, operator: In, values: [arm]}, {key: arch, operator: NotIn, values: [arm]}]\nvalidationActions: [Warn]",
+		"of the manifest": "nodeRequirements: [{key: pool, operator: NotIn, values: [mine]}]\nvalidationActions: [Warn]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ds := daemonSet(t, tutorial)
+			ds.Spec.Template.Spec.NodeSelector = map[string]string{"pool": "mine"}
+			in := write{DaemonSet: ds}
+			alone := decide(compile(t, denies), in)
+			beside := decide(compile(t, denies, policy(t, "warns", warns), policy(t, "warns-too", warns)), in)
+			if diff := cmp.Diff(string(alone.Patch.AppendJSON(nil)), string(beside.Patch.AppendJSON(nil))); diff != "" {
+				t.Errorf("the patch (-without the policies that warn +with them):\n%s", diff)
+			}
+			if len(beside.Warnings) == 0 {
+				t.Error("nothing warns of the contradiction")
+			}
+		})
+	}
+}
+
 func TestTakingTheSelectedLabelOffDoesNotEvadeThePolicy(t *testing.T) {
 	policies := compile(t, policy(t, "own-label", "matchConstraints: {objectSelector: {matchLabels: {managed: yes-please}}}\n"+ownLabel))
 	old := daemonSet(t, tutorial)

@@ -19,8 +19,9 @@ type evaluation struct {
 	// select the object, and unreadable the names of those that do not compile.
 	acting, waiting []applicable
 	unreadable      []string
-	// changed says that the author changed the template.
-	changed bool
+	// changed says that the author changed the template, and contradicted that
+	// policies have been put among waiting because of a contradiction.
+	changed, contradicted bool
 	// write is the write that the template comes with; nil where there is none.
 	write *reading
 }
@@ -67,13 +68,42 @@ func (e *evaluation) resolve() plan {
 	if len(wanted.labels)+len(wanted.requirements) == 0 {
 		return p
 	}
-	if key, contradiction := findContradiction(&p.after, &wanted); contradiction != nil {
-		// A contradicted placement is no node: leave the template as it came.
-		p.violations = append(p.violations, violate(e.requiring(&wanted, key), field.ErrorList{contradiction})...)
-		p.after, p.removed = e.start, nil
-		leave(p.items)
+	key, contradiction := findContradiction(&p.after, &wanted)
+	if contradiction == nil {
+		return p
 	}
+	blamed := e.requiring(&wanted, key)
+	violations := violate(blamed, field.ErrorList{contradiction})
+	if rest := e.without(blamed); len(rest.acting) > 0 {
+		// What only warns must not keep a policy that denies from its effect.
+		others := rest.resolve()
+		others.items = append(others.items, leftOf(p.items, rest.acting)...)
+		others.violations = append(others.violations, violations...)
+		return others
+	}
+	// A contradicted placement is no node: leave the template as it came.
+	p.violations = append(p.violations, violations...)
+	p.after, p.removed = e.start, nil
+	leave(p.items)
 	return p
+}
+
+// without is the evaluation in which policies that contradict something, and do
+// not deny for it, wait: nothing acts where one of them denies. After the first
+// contradiction all that do not deny wait, so that there are two at most.
+func (e *evaluation) without(blamed []applicable) *evaluation {
+	denies := func(a applicable) bool { return a.denies() }
+	if slices.ContainsFunc(blamed, denies) {
+		return &evaluation{}
+	}
+	waits := func(a applicable) bool {
+		return e.contradicted && !a.denies() || slices.ContainsFunc(blamed, func(b applicable) bool { return b.policy == a.policy })
+	}
+	rest := *e
+	rest.contradicted = true
+	rest.acting = filter(e.acting, func(a applicable) bool { return !waits(a) })
+	rest.waiting = slices.Concat(e.waiting, filter(e.acting, waits))
+	return &rest
 }
 
 // with returns the plan with one step more.

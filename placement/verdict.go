@@ -94,6 +94,15 @@ func leave(items []item) {
 	}
 }
 
+// leftOf returns the items of policies that do not act after all.
+func leftOf(items []item, acting []applicable) []item {
+	left := filter(items, func(i item) bool {
+		return !slices.ContainsFunc(acting, func(a applicable) bool { return a.policy == i.policy })
+	})
+	leave(left)
+	return left
+}
+
 // NextTemplateChange is the question what a change of the pod template that
 // leaves its placement alone would do to a DaemonSet that exists: kubectl rollout
 // restart, say.
