@@ -35,6 +35,7 @@ type requestConditions struct {
 
 	decoded bool
 	vars    conditions.Variables
+	cost    conditions.Cost
 	taken   int64
 	// err is why there is no answer to the request at all.
 	err error
@@ -56,7 +57,7 @@ func (c *requestConditions) met(program *conditions.Program, by placement.Which)
 	if by == placement.Old {
 		vars.Object = vars.OldObject
 	}
-	return program.Matches(c.ctx, vars)
+	return program.Matches(c.ctx, vars, &c.cost)
 }
 
 func (c *requestConditions) decode() error {

@@ -35,6 +35,7 @@ func (s *state) ask(ctx context.Context, found, last *entry) func(*conditions.Pr
 		known = last.answers.of
 	}
 	var object map[string]any
+	var cost conditions.Cost
 	return func(program *conditions.Program, _ placement.Which) (bool, error) {
 		met, answered := known[program]
 		if !answered {
@@ -46,7 +47,7 @@ func (s *state) ask(ctx context.Context, found, last *entry) func(*conditions.Pr
 				return false, nil
 			}
 			var err error
-			met, err = program.Matches(ctx, variables(ds, namespace, object))
+			met, err = program.Matches(ctx, variables(ds, namespace, object), &cost)
 			met = met && err == nil
 		}
 		found.answers.of[program] = met

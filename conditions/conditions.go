@@ -49,6 +49,13 @@ type condition struct {
 	program cel.Program
 }
 
+// MaxCost bounds what the conditions of all policies may cost together at one
+// request, in CEL's units: as much as the API server lets one expression cost.
+const MaxCost = celconfig.PerCallLimit
+
+// Cost is what the conditions that were evaluated at one request have cost.
+type Cost uint64
+
 // newEnv is called once, by the first policy that has a condition: the
 // environment costs some megabytes.
 var newEnv = sync.OnceValues(func() (*cel.Env, error) {
@@ -113,8 +120,9 @@ func (p *Program) Empty() bool { return len(p.conditions) == 0 }
 
 // Matches says whether all conditions are true. As in a webhook configuration, a
 // condition that is false outweighs one that fails; with none false, the error
-// names each that failed.
-func (p *Program) Matches(ctx context.Context, vars Variables) (bool, error) {
+// names each that failed. What they cost is added to the request's cost: beyond
+// MaxCost, each condition fails without being evaluated.
+func (p *Program) Matches(ctx context.Context, vars Variables, cost *Cost) (bool, error) {
 	activation := map[string]any{
 		requestVariable:   vars.Request,
 		objectVariable:    vars.Object,
@@ -123,12 +131,12 @@ func (p *Program) Matches(ctx context.Context, vars Variables) (bool, error) {
 	}
 	var errs []error
 	for _, c := range p.conditions {
-		result, _, err := c.program.ContextEval(ctx, activation)
+		met, err := c.evaluate(ctx, activation, cost)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("matchCondition %q: %w", c.name, err))
 			continue
 		}
-		if result.Value() != true {
+		if !met {
 			return false, nil
 		}
 	}
@@ -136,6 +144,24 @@ func (p *Program) Matches(ctx context.Context, vars Variables) (bool, error) {
 		return false, errors.Join(errs...)
 	}
 	return true, nil
+}
+
+var errCost = fmt.Errorf("the matchConditions of all policies together cost more than %d at this request", MaxCost)
+
+func (c *condition) evaluate(ctx context.Context, activation map[string]any, cost *Cost) (bool, error) {
+	if *cost >= MaxCost {
+		return false, errCost
+	}
+	result, details, err := c.program.ContextEval(ctx, activation)
+	if details != nil {
+		if actual := details.ActualCost(); actual != nil {
+			*cost += Cost(*actual)
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	return result.Value() == true, nil
 }
 
 // nullable makes a nil map null in CEL, as oldObject is on creation.

@@ -1,6 +1,8 @@
 package conditions_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,7 +49,7 @@ func TestConditionsSeeTheRequestTheObjectsAndTheNamespace(t *testing.T) {
 			if errs != nil {
 				t.Fatal(errs)
 			}
-			got, err := program.Matches(t.Context(), creation)
+			got, err := program.Matches(t.Context(), creation, new(conditions.Cost))
 			if got != test.want || (err != nil) != (test.err != "") || err != nil && !strings.Contains(err.Error(), test.err) {
 				t.Errorf("Matches = %t, %v; want %t, %q", got, err, test.want, test.err)
 			}
@@ -68,5 +70,53 @@ func TestCompileNamesTheExpressionAndThePlace(t *testing.T) {
 				t.Errorf("errors %v, want one that says %q", errs, test.want)
 			}
 		})
+	}
+}
+
+func TestConditionsOfAllPoliciesTogetherHaveOneCostAtARequest(t *testing.T) {
+	var tolerations []any
+	for i := range 10_000 {
+		tolerations = append(tolerations, map[string]any{"key": fmt.Sprint("key-", i), "operator": "Exists"})
+	}
+	large := creation
+	large.Object = map[string]any{"tolerations": tolerations}
+	program, errs := conditions.Compile(list(`object.tolerations.all(t, t.key.startsWith('key-') && t.operator == 'Exists')`))
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	var cost conditions.Cost
+	var answers []string
+	for range 64 {
+		met, err := program.Matches(t.Context(), large, &cost)
+		answers = append(answers, fmt.Sprint(met, " ", err))
+	}
+	first := slices.IndexFunc(answers, func(answer string) bool { return answer != answers[0] })
+	if answers[0] != "true <nil>" || first < 1 || cost > 2*conditions.MaxCost {
+		t.Fatalf("the first answer is %q, the %dth another; all cost %d", answers[0], first+1, cost)
+	}
+	refused := `false matchCondition "a": the matchConditions of all policies together cost more than 1000000 at this request`
+	for i := first + 1; i < len(answers); i++ {
+		if answers[i] != refused {
+			t.Fatalf("answer %d is %q, want %q", i, answers[i], refused)
+		}
+	}
+	if met, err := program.Matches(t.Context(), large, new(conditions.Cost)); !met || err != nil {
+		t.Errorf("at another request: %t, %v", met, err)
+	}
+}
+
+func TestAConditionThatFailsByItsCostCostsTheRequestAllTheSame(t *testing.T) {
+	ten := `[1,2,3,4,5,6,7,8,9,10].all(%s, %s)`
+	expression := "a+b+c+d+e+f > 0"
+	for _, variable := range []string{"f", "e", "d", "c", "b", "a"} {
+		expression = fmt.Sprintf(ten, variable, expression)
+	}
+	program, errs := conditions.Compile(list(expression))
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	var cost conditions.Cost
+	if _, err := program.Matches(t.Context(), creation, &cost); err == nil || cost < conditions.MaxCost {
+		t.Errorf("error %v and cost %d, want an error and %d or more", err, cost, conditions.MaxCost)
 	}
 }
