@@ -1,31 +1,23 @@
 package cluster
 
 import (
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 )
 
 // nameField is the one field of a node that matchFields can ask for.
 const nameField = "metadata.name"
-
-// operators are those of a NodeSelectorRequirement, as labels spells them.
-var operators = map[corev1.NodeSelectorOperator]selection.Operator{
-	corev1.NodeSelectorOpIn:           selection.In,
-	corev1.NodeSelectorOpNotIn:        selection.NotIn,
-	corev1.NodeSelectorOpExists:       selection.Exists,
-	corev1.NodeSelectorOpDoesNotExist: selection.DoesNotExist,
-	corev1.NodeSelectorOpGt:           selection.GreaterThan,
-	corev1.NodeSelectorOpLt:           selection.LessThan,
-}
 
 // affinityQuery holds the bitmaps that one evaluation works on.
 type affinityQuery struct {
 	index *NodeIndex
 	// term is the nodes that the present term still allows; union is scratch.
 	term, union bitmap
+	// numbers has the keys of which an expression compares the values.
+	numbers map[string]*numbers
 }
 
 // matching returns those of the nodes that match the selector, by the rules of
@@ -64,13 +56,9 @@ func (q *affinityQuery) match(term *corev1.NodeSelectorTerm) bool {
 }
 
 func (q *affinityQuery) matchLabel(requirement corev1.NodeSelectorRequirement) bool {
-	operator, known := operators[requirement.Operator]
-	if !known {
-		return false
-	}
 	// A malformed requirement makes the term match nothing, also where its
 	// operator alone (NotIn) would match every node.
-	if _, err := labels.NewRequirement(requirement.Key, operator, requirement.Values); err != nil {
+	if !parses(&requirement) {
 		return false
 	}
 	having := q.index.keys[requirement.Key]
@@ -90,28 +78,58 @@ func (q *affinityQuery) matchLabel(requirement corev1.NodeSelectorRequirement) b
 			}
 		})
 	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
-		bound, _ := strconv.ParseInt(requirement.Values[0], 10, 64) // An integer, or NewRequirement had failed.
-		q.keepAny(func(union bitmap) {
-			for value, set := range having.values {
-				if compares(value, requirement.Operator, bound) {
-					set.addTo(union)
-				}
-			}
-		})
+		bound, _ := strconv.ParseInt(requirement.Values[0], 10, 64) // An integer: it parses.
+		q.compare(requirement.Key, requirement.Operator, bound)
 	}
 	return true
 }
 
-// compares is false of a value that is no integer.
-func compares(value string, operator corev1.NodeSelectorOperator, bound int64) bool {
-	have, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
+// parses says whether apimachinery's labels.NewRequirement takes a requirement,
+// without building one.
+func parses(r *corev1.NodeSelectorRequirement) bool {
+	switch r.Operator {
+	case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
+		if len(r.Values) == 0 {
+			return false
+		}
+	case corev1.NodeSelectorOpExists, corev1.NodeSelectorOpDoesNotExist:
+		if len(r.Values) != 0 {
+			return false
+		}
+	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
+		if len(r.Values) != 1 {
+			return false
+		}
+		if _, err := strconv.ParseInt(r.Values[0], 10, 64); err != nil {
+			return false
+		}
+	default:
 		return false
 	}
-	if operator == corev1.NodeSelectorOpGt {
-		return have > bound
+	return len(content.IsLabelKey(r.Key)) == 0 && !slices.ContainsFunc(r.Values, func(value string) bool {
+		return len(content.IsLabelValue(value)) > 0
+	})
+}
+
+// compare keeps the nodes whose value of the key is an integer beyond the bound.
+func (q *affinityQuery) compare(key string, operator corev1.NodeSelectorOperator, bound int64) {
+	n := q.numbers[key]
+	if n == nil {
+		n = newNumbers(q.index, key)
+		if q.numbers == nil {
+			q.numbers = map[string]*numbers{}
+		}
+		q.numbers[key] = n
 	}
-	return have < bound
+	if operator == corev1.NodeSelectorOpGt {
+		n.from(n.firstAbove(bound), q.union)
+		q.term.keep(q.union)
+		return
+	}
+	n.from(0, q.union)
+	q.term.keep(q.union)
+	n.from(n.firstNotBelow(bound), q.union)
+	q.term.remove(q.union)
 }
 
 func (q *affinityQuery) matchField(requirement corev1.NodeSelectorRequirement) bool {

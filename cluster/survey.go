@@ -12,6 +12,10 @@ func (x *NodeIndex) Survey(before, after *placement.Template) placement.Survey {
 	survey := placement.Survey{Total: x.Len()}
 	now := x.selected(after)
 	selected := now.count()
+	var staying bitmap
+	if before != nil {
+		staying = slices.Clone(now)
+	}
 	if selected == 0 {
 		survey.Missing, survey.Closest = x.closest(after.NodeSelector)
 		if survey.Missing == "" {
@@ -26,7 +30,6 @@ func (x *NodeIndex) Survey(before, after *placement.Template) placement.Survey {
 		earlier := x.selected(before)
 		x.keepTolerated(earlier, before)
 		survey.Before = earlier.count()
-		staying := x.selected(after)
 		x.dropEvicted(staying, after)
 		earlier.remove(staying)
 		survey.Lost = earlier.count()

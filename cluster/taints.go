@@ -72,13 +72,14 @@ func (b *indexBuilder) group(key string) *groupEdit {
 // keepTolerated keeps those of the nodes on which the pod tolerates the taints,
 // and counts the others.
 func (x *NodeIndex) keepTolerated(nodes bitmap, template *placement.Template) placement.Blocking {
+	tolerations := placement.NewPodTolerations(template)
 	blocking := placement.Blocking{}
 	for _, group := range x.taints {
 		blocked := group.nodes.countIn(nodes)
 		if blocked == 0 {
 			continue
 		}
-		untolerated := placement.Untolerated(group.taints, template)
+		untolerated := tolerations.Untolerated(group.taints)
 		if len(untolerated) == 0 {
 			continue
 		}
@@ -90,8 +91,9 @@ func (x *NodeIndex) keepTolerated(nodes bitmap, template *placement.Template) pl
 
 // dropEvicted leaves the nodes on which pods that run already may stay.
 func (x *NodeIndex) dropEvicted(nodes bitmap, template *placement.Template) {
+	tolerations := placement.NewPodTolerations(template)
 	for _, group := range x.taints {
-		if placement.Evicted(group.taints, template) {
+		if tolerations.AreEvicted(group.taints) {
 			group.nodes.removeFrom(nodes)
 		}
 	}

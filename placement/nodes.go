@@ -85,7 +85,7 @@ func (l NodeList) Survey(before, after *Template) Survey {
 		}
 		if earlier != nil && earlier.selects(node) && len(earlier.untolerated(node.Spec.Taints)) == 0 {
 			survey.Before++
-			if !now.selects(node) || Evicted(node.Spec.Taints, after) {
+			if !now.selects(node) || now.tolerations.AreEvicted(node.Spec.Taints) {
 				survey.Lost++
 			}
 		}
@@ -173,12 +173,13 @@ func (l NodeList) splitPool(labels map[string]string) PoolShare {
 // predicate is the DaemonSet controller's own
 // (k8s.io/kubernetes pkg/controller/daemon NodeShouldRunDaemonPod).
 type predicate struct {
-	template *Template
-	affinity nodeaffinity.RequiredNodeAffinity
+	template    *Template
+	affinity    nodeaffinity.RequiredNodeAffinity
+	tolerations PodTolerations
 }
 
 func newPredicate(t *Template) *predicate {
-	return &predicate{t, nodeaffinity.NewRequiredNodeAffinity(t.NodeSelector, t.Affinity.object())}
+	return &predicate{t, nodeaffinity.NewRequiredNodeAffinity(t.NodeSelector, t.Affinity.object()), NewPodTolerations(t)}
 }
 
 func (p *predicate) selects(node *corev1.Node) bool {
@@ -191,5 +192,5 @@ func (p *predicate) selects(node *corev1.Node) bool {
 }
 
 func (p *predicate) untolerated(taints []corev1.Taint) []corev1.Taint {
-	return Untolerated(taints, p.template)
+	return p.tolerations.Untolerated(taints)
 }

@@ -6,14 +6,64 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Untolerated returns the taints that keep the pods which the DaemonSet
-// controller makes of a template off a node; nil when there are none. Such pods
-// tolerate what the template tolerates, and what the controller adds
+// PodTolerations are those of the pods which the DaemonSet controller makes of a
+// template: what the template tolerates, and what the controller adds
 // (k8s.io/kubernetes pkg/controller/daemon/util AddOrUpdateDaemonPodTolerations).
-func Untolerated(taints []corev1.Taint, t *Template) []corev1.Taint {
+type PodTolerations struct {
+	template *Template
+	// index has the template's, where they are many.
+	index map[corev1.Toleration]bool
+}
+
+// manyTolerations is more than is worth looking at one after the other.
+const manyTolerations = 16
+
+// NewPodTolerations returns the tolerations of the pods made of a template.
+func NewPodTolerations(t *Template) PodTolerations {
+	p := PodTolerations{template: t}
+	if len(t.Tolerations) <= manyTolerations {
+		return p
+	}
+	p.index = make(map[corev1.Toleration]bool, len(t.Tolerations))
+	for _, toleration := range t.Tolerations {
+		p.index[tolerationOfTaints(toleration)] = true
+	}
+	return p
+}
+
+// tolerationOfTaints is a toleration without what makes no difference to the
+// taints that it tolerates.
+func tolerationOfTaints(t corev1.Toleration) corev1.Toleration {
+	t.TolerationSeconds = nil
+	t.Operator = operator(t)
+	if t.Operator == corev1.TolerationOpExists {
+		t.Value = ""
+	}
+	return t
+}
+
+// has says whether one of the template's own tolerates the taint.
+func (p *PodTolerations) has(taint corev1.Taint) bool {
+	if p.index == nil {
+		return toleratedByAny(taint, p.template.Tolerations)
+	}
+	for _, key := range []string{taint.Key, ""} {
+		for _, effect := range []corev1.TaintEffect{taint.Effect, ""} {
+			if p.index[corev1.Toleration{Key: key, Effect: effect, Operator: corev1.TolerationOpExists}] ||
+				p.index[corev1.Toleration{Key: key, Effect: effect, Operator: corev1.TolerationOpEqual, Value: taint.Value}] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Untolerated returns those of a node's taints that keep the pods off it; nil when
+// there are none.
+func (p *PodTolerations) Untolerated(taints []corev1.Taint) []corev1.Taint {
 	var untolerated []corev1.Taint
 	for _, taint := range taints {
-		if Blocks(taint) && !toleratedBy(t, taint) {
+		if Blocks(taint) && !p.tolerate(taint) {
 			untolerated = append(untolerated, taint)
 		}
 	}
@@ -36,8 +86,9 @@ type Blocking map[string]TaintCount
 // Add counts so many nodes that have the same taints, none of them tolerated.
 func (b Blocking) Add(untolerated []corev1.Taint, nodes int) {
 	for i := range untolerated {
-		count := b[untolerated[i].ToString()]
-		count.Taint = untolerated[i].ToString()
+		taint := untolerated[i].ToString()
+		count := b[taint]
+		count.Taint = taint
 		count.Nodes += nodes
 		if len(untolerated) == 1 {
 			count.Alone += nodes
@@ -57,17 +108,17 @@ func (b Blocking) Most() TaintCount {
 	return most
 }
 
-// Evicted says whether such pods, where they run already, must go because of the
+// AreEvicted says whether the pods, where they run already, must go because of the
 // taints: those of the effect NoSchedule let them stay until they are replaced.
-func Evicted(taints []corev1.Taint, t *Template) bool {
+func (p *PodTolerations) AreEvicted(taints []corev1.Taint) bool {
 	return slices.ContainsFunc(taints, func(taint corev1.Taint) bool {
-		return taint.Effect == corev1.TaintEffectNoExecute && !toleratedBy(t, taint)
+		return taint.Effect == corev1.TaintEffectNoExecute && !p.tolerate(taint)
 	})
 }
 
-func toleratedBy(t *Template, taint corev1.Taint) bool {
-	return toleratedByAny(taint, t.Tolerations) || toleratedByAny(taint, controllerTolerations) ||
-		t.HostNetwork && tolerates(hostNetworkToleration, taint)
+func (p *PodTolerations) tolerate(taint corev1.Taint) bool {
+	return p.has(taint) || toleratedByAny(taint, controllerTolerations) ||
+		p.template.HostNetwork && tolerates(hostNetworkToleration, taint)
 }
 
 // Blocks says whether a taint can keep a pod off a node at all.

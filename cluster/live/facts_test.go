@@ -174,7 +174,7 @@ func TestAnEditWhoseConditionsDoNotCompileLeavesTheLastGoodOnesInForce(t *testin
 		met, err := facts.Snapshot().Conditions("conditions").Matches(t.Context(), conditions.Variables{
 			Request:   map[string]any{"operation": "CREATE"},
 			Namespace: cluster.NamespaceObject(namespace),
-		})
+		}, new(conditions.Cost))
 		return fmt.Sprintf("known=%t met=%t %v, %s", known, met, err, policiesFor(facts.Snapshot(), "conditions"))
 	}
 	if got, want := matches(), "known=true met=true <nil>, known=true policies=1"; got != want {
