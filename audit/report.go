@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -57,6 +58,7 @@ func (r *report) changedSince(earlier *report) []string {
 // report sums up the state.
 func (s *state) report() *report {
 	tallies := map[string]*tally{}
+	seen := seenConflicts{}
 	for _, name := range s.snapshot.Policies().Names() {
 		tallies[name] = &tally{}
 	}
@@ -65,7 +67,7 @@ func (s *state) report() *report {
 			continue
 		}
 		policies, _ := s.snapshot.PoliciesFor(name)
-		addConflicts(tallies, policies.Conflicts(), "for every DaemonSet of namespace "+name)
+		seen.add(tallies, policies.Conflicts(), "for every DaemonSet of namespace "+name)
 	}
 	next := &report{policies: make(map[string]policyReport, len(tallies))}
 	for _, key := range slices.SortedFunc(maps.Keys(s.entries), compareKeys) {
@@ -73,7 +75,7 @@ func (s *state) report() *report {
 		for _, m := range found.marks {
 			tallies[m.policy].add(m, found.place.nodes)
 		}
-		addConflicts(tallies, found.conflicts, "for DaemonSet "+key.String())
+		seen.add(tallies, found.conflicts, "for DaemonSet "+key.String())
 		switch {
 		case found.place == nil:
 		case len(next.daemonSets) == maxDaemonSets:
@@ -113,9 +115,10 @@ func newDaemonSetReport(ds *appsv1.DaemonSet, survey placement.Survey) daemonSet
 type tally struct {
 	daemonSets v1alpha1.DaemonSetCounts
 	nodes      cluster.Places
-	// conflicts are descriptions, in the order of what they are for, each with the
-	// first that it is for.
+	// conflicts are descriptions of the first conflicts, in the order of what they
+	// are for, each with the first that it is for; others is how many more there are.
 	conflicts []string
+	others    int
 	described map[string]bool
 }
 
@@ -130,8 +133,20 @@ func (t *tally) add(m mark, nodes cluster.Places) {
 	t.nodes.Add(nodes)
 }
 
-func addConflicts(tallies map[string]*tally, conflicts []placement.Conflict, where string) {
+// seenConflicts are the conflicts that the policies have been told of: the same
+// ones are found in many namespaces, and for many DaemonSets.
+type seenConflicts map[string]bool
+
+func (s seenConflicts) add(tallies map[string]*tally, conflicts []placement.Conflict, where string) {
 	for _, c := range conflicts {
+		all := fmt.Appendf(nil, "%q", c.Key)
+		for _, wish := range c.Wishes {
+			all = strconv.AppendQuote(strconv.AppendQuote(all, wish.Policy), wish.Value)
+		}
+		if s[string(all)] {
+			continue
+		}
+		s[string(all)] = true
 		for _, wish := range c.Wishes {
 			t, description := tallies[wish.Policy], c.Describe(wish.Policy)
 			if t.described[description] {
@@ -141,7 +156,11 @@ func addConflicts(tallies map[string]*tally, conflicts []placement.Conflict, whe
 				t.described = map[string]bool{}
 			}
 			t.described[description] = true
-			t.conflicts = append(t.conflicts, description+", "+where)
+			if len(t.conflicts) < maxConflicts {
+				t.conflicts = append(t.conflicts, description+", "+where)
+			} else {
+				t.others++
+			}
 		}
 	}
 }
@@ -151,8 +170,8 @@ const maxConflicts = 3
 
 func (t *tally) conflict() string {
 	described := t.conflicts
-	if more := len(described) - maxConflicts; more > 0 {
-		described = append(slices.Clone(described[:maxConflicts]), fmt.Sprintf("and %d more conflicts", more))
+	if t.others > 0 {
+		described = append(described, fmt.Sprintf("and %d more conflicts", t.others))
 	}
 	return strings.Join(described, "; ")
 }

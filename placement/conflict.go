@@ -64,22 +64,32 @@ func conflictsAmong(policies []applicable, object *Object) []Conflict {
 // Describe says to one policy what others want instead, with the values; it is
 // empty when the policy is no part of the conflict.
 func (c Conflict) Describe(policy string) string {
-	for _, mine := range c.Wishes {
-		var others []string
-		for _, w := range c.Wishes {
-			if w.Policy != policy && w.Value != mine.Value {
-				others = append(others, fmt.Sprintf("policy %q requires %s=%s", w.Policy, c.Key, w.Value))
-			}
+	at, _ := slices.BinarySearchFunc(c.Wishes, policy, func(w Wish, policy string) int { return strings.Compare(w.Policy, policy) })
+	for ; at < len(c.Wishes) && c.Wishes[at].Policy == policy; at++ {
+		if others := c.others(c.Wishes[at]); others != "" {
+			return fmt.Sprintf("policy %q requires %s=%s, %s", policy, c.Key, c.Wishes[at].Value, others)
 		}
-		if mine.Policy != policy || len(others) == 0 {
-			continue
-		}
-		if more := len(others) - mostOthers; more > 0 {
-			others = append(others[:mostOthers], fmt.Sprintf("and %d more policies require other values", more))
-		}
-		return fmt.Sprintf("policy %q requires %s=%s, %s", policy, c.Key, mine.Value, strings.Join(others, ", "))
 	}
 	return ""
+}
+
+// others says which other policies want other values than one does.
+func (c Conflict) others(mine Wish) string {
+	var named []string
+	more := 0
+	for _, w := range c.Wishes {
+		switch {
+		case w.Policy == mine.Policy || w.Value == mine.Value:
+		case len(named) < mostOthers:
+			named = append(named, fmt.Sprintf("policy %q requires %s=%s", w.Policy, c.Key, w.Value))
+		default:
+			more++
+		}
+	}
+	if more > 0 {
+		named = append(named, fmt.Sprintf("and %d more policies require other values", more))
+	}
+	return strings.Join(named, ", ")
 }
 
 // mostOthers is how many other policies a message names: 1,000 would not fit

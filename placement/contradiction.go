@@ -2,7 +2,6 @@ package placement
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -14,9 +13,11 @@ import (
 // satisfy the final template: the required labels and requirements against each
 // other, and against every term of the node affinity. It names the part that is
 // the user's, and for what is not, the policy and its source. The key is the
-// label's that the contradiction is about.
+// label's that the contradiction is about. Lists of thousands of values, of which
+// each has to be held against each, are let pass: they match no node, or some.
 func findContradiction(final *hands, wanted *required) (key string, err *field.Error) {
-	base := domains{selector: final.template.NodeSelector}
+	left := maxCompared
+	base := domains{selector: final.template.NodeSelector, left: &left}
 	for i := range wanted.requirements {
 		if r := &wanted.requirements[i]; !base.narrow(r.NodeSelectorRequirement) {
 			return r.Key, final.contradictedBy(wanted, r)
@@ -70,11 +71,19 @@ func (h *hands) describe(key string, wanted *required) string {
 	return "another expression of its term: no node can match both"
 }
 
+// maxCompared is how many values are held against others in search of a
+// contradiction.
+const maxCompared = 100_000
+
 // domains is the values that each node label may have. It starts with those of
 // a nodeSelector and is narrowed by expressions.
 type domains struct {
 	selector map[string]string
-	byKey    map[string]domain
+	// before has the keys that byKey has not; nil: there is none.
+	before *domains
+	byKey  map[string]domain
+	// left is how many more values may be compared. Below zero nothing is found.
+	left *int
 }
 
 // domain is the values that one node label may have.
@@ -88,9 +97,10 @@ type domain struct {
 
 // narrow adds an expression, and says whether any node can still match.
 func (d *domains) narrow(expression corev1.NodeSelectorRequirement) bool {
-	current, ok := d.byKey[expression.Key]
-	if value, fixed := d.selector[expression.Key]; !ok && fixed {
-		current = domain{in: []string{value}, present: true}
+	current := d.of(expression.Key)
+	have, more := 1+len(current.in), 1+len(current.notIn)+len(expression.Values)
+	if *d.left -= have * more; *d.left < 0 {
+		return true
 	}
 	current = current.and(expression)
 	if d.byKey == nil {
@@ -100,11 +110,23 @@ func (d *domains) narrow(expression corev1.NodeSelectorRequirement) bool {
 	return current.satisfiable()
 }
 
+func (d *domains) of(key string) domain {
+	if current, ok := d.byKey[key]; ok {
+		return current
+	}
+	if d.before != nil {
+		return d.before.of(key)
+	}
+	if value, fixed := d.selector[key]; fixed {
+		return domain{in: []string{value}, present: true}
+	}
+	return domain{}
+}
+
 // contradictedBy returns the index of the first expression after which no node
 // can match any more, or -1.
 func (d *domains) contradictedBy(expressions []corev1.NodeSelectorRequirement) int {
-	term := domains{selector: d.selector, byKey: make(map[string]domain, len(d.byKey)+len(expressions))}
-	maps.Copy(term.byKey, d.byKey)
+	term := domains{before: d, left: d.left}
 	return slices.IndexFunc(expressions, func(e corev1.NodeSelectorRequirement) bool { return !term.narrow(e) })
 }
 

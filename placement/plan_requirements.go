@@ -97,7 +97,7 @@ func extendTerms(h hands, wanted []requirement) step {
 		switch added := extension.to[w]; {
 		case len(added) > 0 && wasClaimed:
 			outcome = Added
-			claimed[at].except = filter(claimed[at].except, func(k int) bool { return !slices.Contains(added, k) })
+			claimed[at].except = filter(claimed[at].except, func(k int) bool { _, again := slices.BinarySearch(added, k); return !again })
 		case len(added) > 0:
 			outcome = Added
 			claimed = append(claimed, requirementClaim{same[0].NodeSelectorRequirement, same[0].policy.name, extension.had[w]})
@@ -127,8 +127,10 @@ type extension struct {
 func extend(terms []corev1.NodeSelectorTerm, wanted []requirement, index *requirementIndex) extension {
 	x := extension{terms: slices.Clone(terms), to: make([][]int, len(wanted)), had: make([][]int, len(wanted))}
 	has := make([]int, len(wanted)) // the last term, counted from 1, that has it
+	var added []corev1.NodeSelectorRequirement
 	for k := range x.terms {
 		term := &x.terms[k]
+		added = added[:0]
 		if len(term.MatchExpressions)+len(term.MatchFields) == 0 {
 			continue // An empty term matches nothing; filled in, it would match something.
 		}
@@ -147,8 +149,11 @@ func extend(terms []corev1.NodeSelectorTerm, wanted []requirement, index *requir
 			if x.added++; x.added > maxAdded {
 				return x
 			}
-			term.MatchExpressions = append(slices.Clip(term.MatchExpressions), wanted[w].NodeSelectorRequirement)
+			added = append(added, wanted[w].NodeSelectorRequirement)
 			x.to[w] = append(x.to[w], k)
+		}
+		if len(added) > 0 {
+			term.MatchExpressions = slices.Concat(term.MatchExpressions, added)
 		}
 	}
 	return x

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 )
 
 // planTolerations appends the tolerations that the template does not have in
@@ -15,21 +14,27 @@ func planTolerations(h hands, wanted []toleration) step {
 	if len(wanted) == 0 {
 		return s
 	}
-	existing := h.template.Tolerations
+	existing := newTolerationSet(h.template.Tolerations)
+	var added []corev1.Toleration
+	var claimed []tolerationClaim
+	covered := newTolerationSet(nil)
 	for i := range wanted {
 		t := &wanted[i]
-		covered := func(have corev1.Toleration) bool { return covers(have, t.Toleration) }
 		outcome := Added
 		switch {
-		case slices.ContainsFunc(existing, covered):
+		case existing.covers(t.Toleration):
 			outcome = Present
-		case !slices.ContainsFunc(s.after.template.Tolerations[len(existing):], covered):
-			s.after.template.Tolerations = append(slices.Clip(s.after.template.Tolerations), t.Toleration)
-			s.after.claims.tolerations = append(slices.Clip(s.after.claims.tolerations), tolerationClaim{t.Toleration, t.policy.name})
+		case !covered.covers(t.Toleration):
+			covered.put(t.Toleration)
+			added = append(added, t.Toleration)
+			claimed = append(claimed, tolerationClaim{t.Toleration, t.policy.name})
 		}
 		s.items = append(s.items, item{toleration: t, outcome: outcome, policy: t.policy})
 	}
-	s.after.claims.tolerations = reassigned(s.after.claims.tolerations, wanted)
+	if len(added) > 0 {
+		s.after.template.Tolerations = slices.Concat(h.template.Tolerations, added)
+	}
+	s.after.claims.tolerations = reassigned(slices.Concat(h.claims.tolerations, claimed), wanted)
 	s.after.claims.normalize()
 	return s
 }
@@ -54,19 +59,48 @@ func reassigned(claimed []tolerationClaim, wanted []toleration) []tolerationClai
 	return next
 }
 
-// covers says whether have tolerates every taint that wanted tolerates, for as
-// long.
-func covers(have, wanted corev1.Toleration) bool {
-	if have.Effect != "" && have.Effect != wanted.Effect {
+// tolerationSet is tolerations of which a few look-ups tell whether any does what
+// another one does: a template may have thousands, and policies want as many.
+type tolerationSet map[tolerationKey]bool
+
+func newTolerationSet(tolerations []corev1.Toleration) tolerationSet {
+	set := make(tolerationSet, len(tolerations))
+	for _, t := range tolerations {
+		set.put(t)
+	}
+	return set
+}
+
+func (s tolerationSet) put(t corev1.Toleration) {
+	t.Operator = operator(t)
+	if t.Operator == corev1.TolerationOpExists {
+		t.Value = ""
+	}
+	s[keyOfToleration(t)] = true
+}
+
+// covers says whether one of the set tolerates every taint that wanted tolerates,
+// for as long: with the same value or with any, for its key or for every one, of
+// its effect or of every one, and for as long or for ever.
+func (s tolerationSet) covers(wanted corev1.Toleration) bool {
+	if len(s) == 0 {
 		return false
 	}
-	if have.TolerationSeconds != nil && !equality.Semantic.DeepEqual(have.TolerationSeconds, wanted.TolerationSeconds) {
-		return false
+	same := keyOfToleration(wanted)
+	same.Operator = operator(wanted)
+	ofKey, ofAny := same, same
+	ofKey.Operator, ofKey.Value = corev1.TolerationOpExists, ""
+	ofAny.Operator, ofAny.Value, ofAny.Key = corev1.TolerationOpExists, "", ""
+	for _, have := range []tolerationKey{same, ofKey, ofAny} {
+		for _, effect := range []corev1.TaintEffect{wanted.Effect, ""} {
+			have.Effect = effect
+			lasting := tolerationKey{Toleration: have.Toleration}
+			if s[have] || s[lasting] {
+				return true
+			}
+		}
 	}
-	if have.Operator == corev1.TolerationOpExists {
-		return have.Key == "" || have.Key == wanted.Key
-	}
-	return have.Key == wanted.Key && have.Value == wanted.Value && operator(have) == operator(wanted)
+	return false
 }
 
 // operator is the toleration's operator; none means Equal.
