@@ -87,21 +87,28 @@ func (w workloadAnnotation) collect(set *required, by *policy, object *Object) {
 		return
 	}
 	at := annotationsPath.key(w.key).field
-	labels, err := parseNodeSelector(value)
-	if err != nil {
-		set.failures = append(set.failures, failure{by, field.Invalid(at, value, err.Error())})
+	text := set.parse(w.key, value)
+	if text.err != nil {
+		set.failures = append(set.failures, failure{by, field.Invalid(at, value, text.err.Error()), false})
 		return
 	}
 	if len(w.allowedKeys) > 0 {
-		for _, key := range slices.Sorted(maps.Keys(labels)) {
+		named := 0
+		for _, key := range text.keys {
 			if !slices.Contains(w.allowedKeys, key) {
+				if named++; named > maxNamedKeys {
+					break
+				}
 				set.failures = append(set.failures, failure{by, field.Forbidden(at,
-					fmt.Sprintf("policy %q does not allow the key %q here: use %s", by.name, key, strings.Join(w.allowedKeys, ", ")))})
+					fmt.Sprintf("policy %q does not allow the key %q here: use %s", by.name, key, strings.Join(w.allowedKeys, ", "))), false})
 			}
 		}
 	}
-	literal{labels, "the DaemonSet's annotation " + w.key}.collect(set, by, object)
+	literal{text.labels, "the DaemonSet's annotation " + w.key}.collect(set, by, object)
 }
+
+// maxNamedKeys is how many keys that are not allowed a policy complains of.
+const maxNamedKeys = 10
 
 func (w workloadAnnotation) asks(object *Object) bool {
 	_, ok := object.Annotations[w.key]
@@ -114,7 +121,28 @@ type broken struct{ err *field.Error }
 func (broken) asks(*Object) bool { return true }
 
 func (b broken) collect(set *required, by *policy, _ *Object) {
-	set.failures = append(set.failures, failure{by, b.err})
+	set.failures = append(set.failures, failure{by, b.err, false})
+}
+
+// nodeSelectorText is an annotation that has been read.
+type nodeSelectorText struct {
+	labels map[string]string
+	keys   []string // sorted
+	err    error
+}
+
+// parse reads an annotation of the DaemonSet once, however many policies do.
+func (r *required) parse(key, value string) nodeSelectorText {
+	text, done := r.read[key]
+	if !done {
+		text.labels, text.err = parseNodeSelector(value)
+		text.keys = slices.Sorted(maps.Keys(text.labels))
+		if r.read == nil {
+			r.read = map[string]nodeSelectorText{}
+		}
+		r.read[key] = text
+	}
+	return text
 }
 
 // parseNodeSelector reads key=value pairs with commas between them, in the

@@ -190,8 +190,11 @@ func (p *policy) violation(err *field.Error) Violation {
 }
 
 // violation is a source that could not be read: its policy's failurePolicy says
-// what happens.
+// what happens. A bound is none of its business: the policy's actions say.
 func (f *failure) violation() Violation {
+	if f.tooMany {
+		return f.policy.violation(f.err)
+	}
 	action := v1alpha1.Deny
 	if f.policy.failurePolicy == v1alpha1.Ignore {
 		action = v1alpha1.Warn

@@ -22,12 +22,32 @@ type required struct {
 	tolerations []toleration
 	// failures are in the order of the policies.
 	failures []failure
+	// asked is how many labels and expressions the sources had, and read the
+	// annotations that are read already.
+	asked int
+	read  map[string]nodeSelectorText
 }
+
+// maxRequired is how many labels and expressions the sources of all policies have
+// together for one DaemonSet: its author and those of policies write them.
+const maxRequired = 10_000
 
 // failure is a source that could not be read.
 type failure struct {
 	policy *policy
 	err    *field.Error
+	// tooMany says that it could, and that nothing but a bound is in the way.
+	tooMany bool
+}
+
+// ask says whether a source may add so many labels and expressions.
+func (r *required) ask(by *policy, n int) bool {
+	if r.asked += n; r.asked <= maxRequired {
+		return true
+	}
+	r.failures = append(r.failures, failure{by, field.Invalid(selectorPath.field, field.OmitValueType{}, fmt.Sprintf(
+		"the sources of all policies together have more than %d labels and expressions for this DaemonSet: use fewer labels", maxRequired)), true})
+	return false
 }
 
 // label is one required node label, the policy that asks for it, and from
@@ -58,10 +78,12 @@ func collect(policies []applicable, object *Object) required {
 		p := &policies[i]
 		labels, requirements, failures := len(set.labels), len(set.requirements), len(set.failures)
 		if p.failed != nil {
-			set.failures = append(set.failures, failure{p.policy, p.failed})
+			set.failures = append(set.failures, failure{p.policy, p.failed, false})
 		} else {
 			for _, s := range p.sources {
-				s.collect(&set, p.policy, object)
+				if s.collect(&set, p.policy, object); len(set.failures) > failures && set.asked > maxRequired {
+					break
+				}
 			}
 		}
 		if len(set.failures) > failures {

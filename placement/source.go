@@ -24,6 +24,9 @@ type literal struct {
 }
 
 func (l literal) collect(set *required, by *policy, _ *Object) {
+	if !set.ask(by, len(l.labels)) {
+		return
+	}
 	for key, value := range l.labels {
 		set.labels = append(set.labels, label{key: key, value: value, policy: by, origin: l.origin})
 	}
@@ -35,6 +38,9 @@ func (l literal) asks(*Object) bool { return len(l.labels) > 0 }
 type expressions []corev1.NodeSelectorRequirement
 
 func (e expressions) collect(set *required, by *policy, _ *Object) {
+	if !set.ask(by, len(e)) {
+		return
+	}
 	for _, expression := range e {
 		set.requirements = append(set.requirements, requirement{by, "its nodeRequirements", expression})
 	}
@@ -57,7 +63,7 @@ func newWorkloadSelector(from *v1alpha1.WorkloadSelectorSource) workloadSelector
 
 func (w workloadSelector) collect(set *required, by *policy, object *Object) {
 	selector := object.Selector
-	if selector == nil {
+	if selector == nil || !set.ask(by, len(selector.MatchLabels)+len(selector.MatchExpressions)) {
 		return
 	}
 	for key, value := range selector.MatchLabels {
