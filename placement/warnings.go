@@ -21,6 +21,9 @@ const maxWarnings = 3
 func (o *Outcome) warnings() []string {
 	var warnings []string
 	for _, v := range o.Violations {
+		if len(warnings) == maxWarnings {
+			break
+		}
 		if !slices.Contains(v.Actions, v1alpha1.Warn) {
 			continue
 		}
