@@ -36,8 +36,8 @@ type policyReport struct {
 
 // daemonSetReport is the nodes of a DaemonSet, by what keeps its pods off them.
 type daemonSetReport struct {
-	namespace, name                     string
-	running, excluded, blocked, missing int
+	namespace, name                               string
+	running, notReady, excluded, blocked, missing int
 }
 
 // changedSince returns the names of the policies of which the report says
@@ -102,13 +102,16 @@ func compareKeys(a, b types.NamespacedName) int {
 // newDaemonSetReport tells the nodes apart. The counters are the DaemonSet
 // controller's, and may be of a moment ago: no state can be more than there is.
 func newDaemonSetReport(ds *appsv1.DaemonSet, survey placement.Survey) daemonSetReport {
-	return daemonSetReport{
+	r := daemonSetReport{
 		namespace: ds.Namespace, name: ds.Name,
 		running:  min(int(ds.Status.NumberReady), survey.Eligible),
 		excluded: survey.Total - survey.Eligible - survey.Blocked,
 		blocked:  survey.Blocked,
 		missing:  max(0, survey.Eligible-int(ds.Status.CurrentNumberScheduled)),
 	}
+	r.missing = min(r.missing, survey.Eligible-r.running)
+	r.notReady = survey.Eligible - r.running - r.missing
+	return r
 }
 
 // tally is a policy's report in the making.

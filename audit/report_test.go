@@ -132,7 +132,13 @@ func TestMetricsHaveABound(t *testing.T) {
 	}
 	list = append(list, agent("elsewhere", "agent")) // in no policy's scope
 	var s state
-	s.update(t.Context(), snapshotOf(t, nil, literalPolicy("blue", map[string]v1alpha1.NodeLabelValue{"pool": "blue"})), byKey(list...))
+	policies := []v1alpha1.PlacementPolicy{literalPolicy("blue", map[string]v1alpha1.NodeLabelValue{"pool": "blue"})}
+	for i := range maxPolicies {
+		elsewhere := literalPolicy(fmt.Sprintf("p-%04d", i), map[string]v1alpha1.NodeLabelValue{"pool": "blue"})
+		elsewhere.Spec.MatchConstraints.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"nowhere": "yes"}}
+		policies = append(policies, elsewhere)
+	}
+	s.update(t.Context(), snapshotOf(t, nil, policies...), byKey(list...))
 	auditor := New(Options{})
 	count := func() (series int, omitted float64) {
 		t.Helper()
@@ -143,9 +149,10 @@ func TestMetricsHaveABound(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, family := range families {
-			if family.GetName() == "berth_daemonset_nodes" {
-				series = len(family.GetMetric())
-			} else {
+			switch family.GetName() {
+			case "berth_daemonset_nodes", "berth_policy_daemonsets":
+				series += len(family.GetMetric())
+			default:
 				omitted = family.GetMetric()[0].GetGauge().GetValue()
 			}
 		}
@@ -155,7 +162,7 @@ func TestMetricsHaveABound(t *testing.T) {
 		t.Errorf("a replica that does not lead has %d series", series)
 	}
 	auditor.report.Store(s.report())
-	if series, omitted := count(); series != 4*maxDaemonSets || omitted != 5 {
+	if series, omitted := count(); series != 5*maxDaemonSets+3*maxPolicies || omitted != 5 {
 		t.Errorf("%d series, %v DaemonSets omitted", series, omitted)
 	}
 }
@@ -165,6 +172,12 @@ func TestNodesOfADaemonSetAreToldApartWhateverTheCountersSay(t *testing.T) {
 	ds.Status = appsv1.DaemonSetStatus{CurrentNumberScheduled: 9, NumberReady: 9}
 	got := newDaemonSetReport(ds, placement.Survey{Total: 10, Eligible: 4, Blocked: 1})
 	want := daemonSetReport{namespace: "demo", name: "agent", running: 4, excluded: 5, blocked: 1}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(daemonSetReport{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	ds.Status = appsv1.DaemonSetStatus{CurrentNumberScheduled: 3, NumberReady: 1}
+	got = newDaemonSetReport(ds, placement.Survey{Total: 10, Eligible: 4, Blocked: 1})
+	want = daemonSetReport{namespace: "demo", name: "agent", running: 1, notReady: 2, missing: 1, excluded: 5, blocked: 1}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(daemonSetReport{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

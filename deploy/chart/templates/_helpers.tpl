@@ -26,7 +26,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end }}
 
-{{/* metadata. Takes root, and what there is of suffix, annotations, clusterScoped. */}}
+{{/* metadata. Takes root, and what there is of suffix, labels, annotations, clusterScoped. */}}
 {{- define "berth.metadata" -}}
 name: {{ include "berth.fullname" .root }}{{ .suffix }}
 {{- if not .clusterScoped }}
@@ -34,6 +34,9 @@ namespace: {{ .root.Release.Namespace }}
 {{- end }}
 labels:
   {{- include "berth.labels" .root | nindent 2 }}
+{{- with .labels }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
