@@ -133,8 +133,8 @@ func TestTheAuditSaysWhatPoliciesFindInDaemonSetsThatExist(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string]float64{
-			"free running": 1, "free missing": 1, "free blocked_by_taint": 1, "free excluded": 0,
-			"red running": 0, "red missing": 1, "red blocked_by_taint": 0, "red excluded": 3,
+			"free running": 1, "free not_ready": 1, "free missing": 1, "free blocked_by_taint": 1, "free excluded": 0,
+			"red running": 0, "red not_ready": 0, "red missing": 1, "red blocked_by_taint": 0, "red excluded": 3,
 		}
 		var got map[string]float64
 		apiserver.Eventually(t, "the metrics", func() bool {

@@ -14,8 +14,8 @@ import (
 	"berth.dev/berth/e2e/testbed"
 )
 
-// patience is no promise: a loaded machine is slow, not broken.
-const patience = 2 * time.Minute
+// waitLimit is no promise: a loaded machine is slow, not broken.
+const waitLimit = 2 * time.Minute
 
 // replicas is how many berths deploy/berth.yaml asks for.
 const replicas = 2
@@ -130,13 +130,13 @@ func awaitRollout(t *testing.T) {
 func eventually(t *testing.T, what string, ask func() (yes bool, seen string)) {
 	t.Helper()
 	seen := ""
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		var yes bool
 		if yes, seen = ask(); yes {
 			return
 		}
 	}
-	t.Fatalf("waited %s for %s; last seen: %s", patience, what, seen)
+	t.Fatalf("waited %s for %s; last seen: %s", waitLimit, what, seen)
 }
 
 // container is one that runs.

@@ -31,7 +31,7 @@ func run(exit bool) (err error) {
 	ctx, cancel := endWithParent(ctx)
 	defer cancel()
 
-	say("berth gives every DaemonSet its berth: the nodes that carry its label.\n")
+	printText("berth gives every DaemonSet its berth: the nodes that carry its label.\n")
 	began := time.Now()
 	cp, err := testbed.Start(ctx, testbed.Options{Progress: os.Stderr})
 	if err != nil {
@@ -57,21 +57,21 @@ func run(exit bool) (err error) {
 
 // takeDown ends every process. After a failure the files stay, for their logs.
 func takeDown(cp *testbed.ControlPlane, failed bool) error {
-	say("\nStopping …")
+	printText("\nStopping …")
 	if failed {
-		say("The logs are kept in " + cp.Dir())
+		printText("The logs are kept in " + cp.Dir())
 		return cp.StopProcesses()
 	}
 	if err := cp.Stop(); err != nil {
 		return err
 	}
-	say("Stopped: no process is left, and no file outside the cache of built programs.")
+	printText("Stopped: no process is left, and no file outside the cache of built programs.")
 	return nil
 }
 
 func unlessInterrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		say("\nInterrupted.")
+		printText("\nInterrupted.")
 		return nil
 	}
 	return err

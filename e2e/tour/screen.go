@@ -10,10 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-func say(text string) { fmt.Println(text) }
+func printText(text string) { fmt.Println(text) }
 
 func heading(text string) {
-	say("\n" + bold(text))
+	printText("\n" + bold(text))
 }
 
 // prompt shows a kubectl command as one would type it.
@@ -25,11 +25,11 @@ func prompt(args []string) {
 		}
 		words = append(words, arg)
 	}
-	say(strings.Join(words, " "))
+	printText(strings.Join(words, " "))
 }
 
 func done(what, how string, began time.Time) {
-	say(fmt.Sprintf("%-14s %s (%.1f s)", what, how, time.Since(began).Seconds()))
+	printText(fmt.Sprintf("%-14s %s (%.1f s)", what, how, time.Since(began).Seconds()))
 }
 
 // table shows every node, its label, and the pod on it.
@@ -47,7 +47,7 @@ func table(nodes []corev1.Node, pods map[string]*corev1.Pod) {
 		fmt.Fprintf(out, "  %s\t%s\t%s\t%s\n", nodes[i].Name, label, name, phase)
 	}
 	out.Flush()
-	say(fmt.Sprintf("  %d of %d nodes", len(pods), len(nodes)))
+	printText(fmt.Sprintf("  %d of %d nodes", len(pods), len(nodes)))
 }
 
 // bold is only for terminals that want it.

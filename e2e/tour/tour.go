@@ -91,18 +91,18 @@ func (t *tour) applyTutorial(ctx context.Context) error {
 	if err := t.kubectl(ctx, "apply", "-n", t.namespace, "-f", tutorial); err != nil {
 		return err
 	}
-	say("\nberth has put that label into the pod template:")
+	printText("\nberth has put that label into the pod template:")
 	query := []string{"get", "daemonset", daemonSet, "-n", t.namespace, "-o", "jsonpath={.spec.template.spec.nodeSelector}"}
 	prompt(query)
 	stdout, _, err := t.cp.Kubectl(ctx, "", query...)
 	if err != nil {
 		return err
 	}
-	say(stdout)
+	printText(stdout)
 	if want := `{"app":"example"}`; stdout != want {
 		return fmt.Errorf("the nodeSelector is %q: it should be %s", stdout, want)
 	}
-	say("\nSo it runs on those two nodes. (Without berth: on all six.)")
+	printText("\nSo it runs on those two nodes. (Without berth: on all six.)")
 	return t.showPods(ctx, "n-2", "n-5")
 }
 
@@ -119,7 +119,7 @@ func (t *tour) applyMalformed(ctx context.Context) error {
 	args := []string{"apply", "-n", t.namespace, "-f", malformed}
 	prompt(args)
 	_, stderr, err := t.cp.Kubectl(ctx, "", args...)
-	say(strings.TrimSpace(stderr))
+	printText(strings.TrimSpace(stderr))
 	if err == nil {
 		return errors.New("the malformed DaemonSet was accepted")
 	}
@@ -134,7 +134,7 @@ func (t *tour) applyElsewhere(ctx context.Context) error {
 	args := []string{"apply", "-n", t.namespace, "-f", elsewhere}
 	prompt(args)
 	stdout, stderr, err := t.cp.Kubectl(ctx, "", args...)
-	say(strings.TrimSpace(stderr + stdout))
+	printText(strings.TrimSpace(stderr + stdout))
 	if err != nil {
 		return err
 	}
@@ -147,12 +147,12 @@ func (t *tour) applyElsewhere(ctx context.Context) error {
 // handOver says how to go on.
 func (t *tour) handOver() {
 	heading("Now you. In a second terminal, in this folder:")
-	say("  export KUBECONFIG=" + t.cp.Kubeconfig)
-	say("  export PATH=" + t.cp.Bin + ":$PATH")
-	say("  kubectl get daemonsets,pods -n " + t.namespace + " -o wide")
-	say("\nThe nodes are KWOK's: pods are scheduled and run, but no container does, those of the Deployment berth included.")
-	say("The berth that answers is a process of this command. The logs are in " + t.cp.Dir() + ".")
-	say("Ctrl-C here takes everything down.")
+	printText("  export KUBECONFIG=" + t.cp.Kubeconfig)
+	printText("  export PATH=" + t.cp.Bin + ":$PATH")
+	printText("  kubectl get daemonsets,pods -n " + t.namespace + " -o wide")
+	printText("\nThe nodes are KWOK's: pods are scheduled and run, but no container does, those of the Deployment berth included.")
+	printText("The berth that answers is a process of this command. The logs are in " + t.cp.Dir() + ".")
+	printText("Ctrl-C here takes everything down.")
 }
 
 // kubectl shows a command and what it said.
@@ -162,7 +162,7 @@ func (t *tour) kubectl(ctx context.Context, args ...string) error {
 	if err != nil {
 		return err
 	}
-	say(strings.TrimSpace(stderr + stdout))
+	printText(strings.TrimSpace(stderr + stdout))
 	return nil
 }
 
