@@ -12,10 +12,13 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
@@ -32,6 +35,7 @@ func TestMain(m *testing.M) { apiserver.Main(m) }
 
 // replica is one berth, but for the webhook server.
 type replica struct {
+	name     string // of its Lease
 	election *audit.Election
 	metrics  *prometheus.Registry
 	writes   *writes
@@ -40,7 +44,7 @@ type replica struct {
 
 // writes counts the requests of a replica that change something, but for those
 // of the leader election.
-type writes struct{ status, events, other atomic.Int32 }
+type writes struct{ status, events, lease, other atomic.Int32 }
 
 func (w *writes) String() string {
 	return fmt.Sprintf("status=%d events=%d other=%d", w.status.Load(), w.events.Load(), w.other.Load())
@@ -49,6 +53,8 @@ func (w *writes) String() string {
 func (w *writes) counting(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		switch path := r.URL.Path; {
+		case r.Method != http.MethodGet && strings.Contains(path, "/leases/test-"):
+			w.lease.Add(1)
 		case r.Method == http.MethodGet, strings.Contains(path, "/leases"), strings.HasPrefix(path, "/api/v1/namespaces/default/events"):
 		case strings.HasSuffix(path, "/status"):
 			w.status.Add(1)
@@ -78,7 +84,7 @@ func admin(t *testing.T) client.Client {
 func testScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, eventsv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, coordinationv1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, eventsv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +96,7 @@ func testScheme(t *testing.T) *runtime.Scheme {
 // test ends or stop is called.
 func startReplica(t *testing.T) *replica {
 	t.Helper()
-	r := &replica{metrics: prometheus.NewPedanticRegistry(), writes: &writes{}}
+	r := &replica{name: "test-" + rand.String(5), metrics: prometheus.NewPedanticRegistry(), writes: &writes{}}
 	config := rest.CopyConfig(apiserver.Config(t))
 	config.Wrap(r.writes.counting)
 	caches := live.CacheOptions()
@@ -109,8 +115,15 @@ func startReplica(t *testing.T) *replica {
 	if r.election, err = audit.NewElection(mgr, metav1.NamespaceDefault); err != nil {
 		t.Fatal(err)
 	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leases := client.CoordinationV1().Leases(metav1.NamespaceDefault)
+	lease := audit.NewReplica(audit.ReplicaOptions{Facts: facts, Leases: leases, Name: r.name, Log: logr.Discard()})
+	replicas := audit.NewReplicas(leases, r.election)
 	auditor := audit.New(audit.Options{
-		Facts: facts, Election: r.election,
+		Facts: facts, Election: r.election, Replicas: replicas,
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("berth"),
 		Metrics:  r.metrics,
 		Excluded: audit.Excluded{Namespaces: []string{metav1.NamespaceSystem}, PriorityClasses: []string{"system-node-critical"}},
@@ -119,7 +132,7 @@ func startReplica(t *testing.T) *replica {
 	if err := audit.NewStatusController(mgr.GetClient(), auditor).SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}
-	for _, runnable := range []manager.Runnable{facts, r.election, auditor} {
+	for _, runnable := range []manager.Runnable{facts, r.election, auditor, lease, replicas} {
 		if err := mgr.Add(runnable); err != nil {
 			t.Fatal(err)
 		}
@@ -134,6 +147,8 @@ func startReplica(t *testing.T) *replica {
 		}
 	})
 	t.Cleanup(r.stop)
-	apiserver.Eventually(t, "the facts are ready", func() bool { return facts.Ready(&http.Request{}) == nil })
+	apiserver.Eventually(t, "the replica is ready", func() bool {
+		return facts.Ready(&http.Request{}) == nil && lease.Ready(&http.Request{}) == nil
+	})
 	return r
 }

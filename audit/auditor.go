@@ -40,6 +40,8 @@ type Options struct {
 	// not known.
 	Facts    interface{ Snapshot() *cluster.Snapshot }
 	Election *Election
+	// Replicas is all that answer requests; nil: there is no other.
+	Replicas *Replicas
 	// Cache holds the DaemonSets, by CacheDaemonSets. The auditor asks for them
 	// when it first leads.
 	Cache cache.Cache

@@ -27,6 +27,7 @@ const (
 	reasonInvalid         = "Invalid"
 	reasonDifferentValues = "DifferentValues"
 	reasonNoConflict      = "NoConflict"
+	reasonNotInUse        = "NotInUse"
 )
 
 // StatusController writes into the status of each policy whether it is in force,
@@ -36,12 +37,13 @@ type StatusController struct {
 	client  client.Client
 	auditor *Auditor
 	pace    *pace // There is one worker: no lock.
+	waits   map[string]inUseWait
 }
 
 // NewStatusController returns a controller that reads and writes by the client
 // what the auditor reports.
 func NewStatusController(policies client.Client, auditor *Auditor) *StatusController {
-	return &StatusController{client: policies, auditor: auditor, pace: newPace()}
+	return &StatusController{client: policies, auditor: auditor, pace: newPace(), waits: map[string]inUseWait{}}
 }
 
 // SetupWithManager makes the manager run the controller. A new leader looks at
@@ -87,10 +89,17 @@ func (c *StatusController) Reconcile(ctx context.Context, request reconcile.Requ
 	if err := c.client.Get(ctx, request.NamespacedName, policy); err != nil {
 		if apierrors.IsNotFound(err) {
 			c.pace.forget(request.Name)
+			delete(c.waits, request.Name)
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	urgent := setReady(policy)
+	again, urgent := time.Duration(0), false
+	if awaited := c.awaited(policy); awaited.message == "" {
+		urgent = setReady(policy)
+	} else {
+		again = lookAgain
+		urgent = awaited.isLong && setReadyTo(policy, awaited.condition())
+	}
 	counted := false
 	if r := c.auditor.report.Load(); r != nil {
 		if found, ok := r.policies[policy.Name]; ok {
@@ -102,21 +111,21 @@ func (c *StatusController) Reconcile(ctx context.Context, request reconcile.Requ
 	switch {
 	case urgent: // An admin waits for conditions: they are not held up.
 	case !counted:
-		return reconcile.Result{}, nil
+		return reconcile.Result{RequeueAfter: again}, nil
 	default:
 		if wait := c.pace.take(policy.Name, time.Now()); wait > 0 {
-			return reconcile.Result{RequeueAfter: wait}, nil
+			return reconcile.Result{RequeueAfter: soonest(wait, again)}, nil
 		}
 	}
 	err := c.client.Status().Update(ctx, policy)
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		// The policy has changed meanwhile: its event is on the way.
-		return reconcile.Result{}, nil
+		return reconcile.Result{RequeueAfter: again}, nil
 	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("write the status of policy %s: %w", policy.Name, err)
 	}
-	return reconcile.Result{}, nil
+	return reconcile.Result{RequeueAfter: again}, nil
 }
 
 // setReady puts into the status whether the policy is in force, and says whether
@@ -137,6 +146,10 @@ func setReady(policy *v1alpha1.PlacementPolicy) (changed bool) {
 		ready.Reason = reasonInvalid
 		ready.Message = errs.ToAggregate().Error()
 	}
+	return setReadyTo(policy, ready)
+}
+
+func setReadyTo(policy *v1alpha1.PlacementPolicy, ready metav1.Condition) (changed bool) {
 	changed = meta.SetStatusCondition(&policy.Status.Conditions, ready)
 	if policy.Status.ObservedGeneration != policy.Generation {
 		policy.Status.ObservedGeneration = policy.Generation

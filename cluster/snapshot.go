@@ -4,6 +4,8 @@ import (
 	"errors"
 	"maps"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"berth.dev/berth/conditions"
 	"berth.dev/berth/placement"
 )
@@ -18,6 +20,13 @@ type Snapshot struct {
 	namespaces map[string]knownNamespace
 	nodes      *NodeIndex
 	programs   map[string]*conditions.Program // by policy name; none for one without matchConditions
+	versions   map[string]PolicyVersion
+}
+
+// PolicyVersion is one version of a policy's spec.
+type PolicyVersion struct {
+	UID        types.UID
+	Generation int64
 }
 
 // knownNamespace has its policies beside it, so that a request does not pay for
@@ -63,6 +72,17 @@ func (s *Snapshot) Namespace(name string) (placement.Namespace, bool) {
 
 // Nodes returns the nodes.
 func (s *Snapshot) Nodes() *NodeIndex { return s.nodes }
+
+// PolicyVersions returns of every policy, by name, the version that the snapshot
+// goes by.
+func (s *Snapshot) PolicyVersions() map[string]PolicyVersion { return s.versions }
+
+// WithPolicyVersions is s with the versions of its policies.
+func (s *Snapshot) WithPolicyVersions(versions map[string]PolicyVersion) *Snapshot {
+	next := *s
+	next.versions = versions
+	return &next
+}
 
 // WithConditions is s with the matchConditions of its policies, by policy name.
 func (s *Snapshot) WithConditions(programs map[string]*conditions.Program) *Snapshot {

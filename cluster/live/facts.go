@@ -136,10 +136,19 @@ func (f *Facts) publish(ctx context.Context, s *cluster.Snapshot) error {
 		if err != nil {
 			return err
 		}
-		s = s.WithPolicies(policies, programs)
+		s = s.WithPolicies(policies, programs).WithPolicyVersions(f.policyVersions())
 	}
 	f.snapshot.Store(s)
 	return nil
+}
+
+// policyVersions is what compile has looked at.
+func (f *Facts) policyVersions() map[string]cluster.PolicyVersion {
+	versions := make(map[string]cluster.PolicyVersion, len(f.versions))
+	for name, version := range f.versions {
+		versions[name] = cluster.PolicyVersion{UID: version.uid, Generation: version.generation}
+	}
+	return versions
 }
 
 func (f *Facts) policiesChanged() {

@@ -85,18 +85,26 @@ func splitSecret(flag string) (namespace, name string, err error) {
 	namespace, name, found := strings.Cut(flag, "/")
 	if !found {
 		name = namespace
-		own, err := os.ReadFile(podNamespaceFile)
+		namespace, err = podNamespace()
 		if errors.Is(err, os.ErrNotExist) {
 			return "", "", errors.New("berth does not run in a Pod: say with --ca-secret NAMESPACE/NAME where the CA is kept, " +
 				"or with --tls-cert-file and --tls-private-key-file which certificate to serve")
 		}
 		if err != nil {
-			return "", "", fmt.Errorf("find the Pod's namespace: %w", err)
+			return "", "", err
 		}
-		namespace = strings.TrimSpace(string(own))
 	}
 	if namespace == "" || name == "" {
 		return "", "", fmt.Errorf("--ca-secret=%s: must be NAMESPACE/NAME", flag)
 	}
 	return namespace, name, nil
+}
+
+// podNamespace returns the namespace of the Pod that this process is.
+func podNamespace() (string, error) {
+	own, err := os.ReadFile(podNamespaceFile)
+	if err != nil {
+		return "", fmt.Errorf("find the Pod's namespace: %w", err)
+	}
+	return strings.TrimSpace(string(own)), nil
 }

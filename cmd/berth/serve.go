@@ -249,10 +249,14 @@ func (o *serveOptions) auditExcludes() (audit.Excluded, error) {
 // addAudit gives the manager what reports on the cluster, on the leader.
 func addAudit(mgr manager.Manager, facts *live.Facts, o *serveOptions) error {
 	election := audit.NoElection()
+	var replicas *audit.Replicas
 	if o.leaderElect {
 		var err error
 		if election, err = audit.NewElection(mgr, o.leaderElectNamespace); err != nil {
 			return fmt.Errorf("%w\nSay with --leader-election-namespace where the Lease is, or use --leader-elect=false", err)
+		}
+		if replicas, err = addReplica(mgr, facts, o.leaderElectNamespace, election); err != nil {
+			return err
 		}
 	}
 	excluded, err := o.auditExcludes()
@@ -260,7 +264,7 @@ func addAudit(mgr manager.Manager, facts *live.Facts, o *serveOptions) error {
 		return err
 	}
 	auditor := audit.New(audit.Options{
-		Facts: facts, Election: election,
+		Facts: facts, Election: election, Replicas: replicas,
 		Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("berth"),
 		Metrics:  metrics.Registry,
 		Excluded: excluded,

@@ -122,10 +122,16 @@ func (p *Pod) environment() ([]string, error) {
 	for _, variable := range p.container.Env {
 		value := variable.Value
 		if from := variable.ValueFrom; from != nil {
-			if from.ResourceFieldRef == nil || from.ResourceFieldRef.Resource != "limits.memory" {
-				return nil, fmt.Errorf("env %s: only limits.memory is known here", variable.Name)
+			switch {
+			case from.ResourceFieldRef != nil && from.ResourceFieldRef.Resource == "limits.memory":
+				value = strconv.FormatInt(p.container.Resources.Limits.Memory().Value(), 10)
+			case from.FieldRef != nil && from.FieldRef.FieldPath == "metadata.name":
+				value = p.object.Name
+			case from.FieldRef != nil && from.FieldRef.FieldPath == "metadata.uid":
+				value = string(p.object.UID)
+			default:
+				return nil, fmt.Errorf("env %s: only limits.memory, metadata.name and metadata.uid are known here", variable.Name)
 			}
-			value = strconv.FormatInt(p.container.Resources.Limits.Memory().Value(), 10)
 		}
 		env = append(env, variable.Name+"="+value)
 	}
