@@ -128,9 +128,14 @@ func TestAPodIsWhatTheValuesSay(t *testing.T) {
 		*deployment.RevisionHistoryLimit, *deployment.Strategy.RollingUpdate,
 		pod.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution[0].Weight, *pod.SecurityContext, *container.SecurityContext,
 	}
+	ofPod := func(field string) *corev1.EnvVarSource {
+		return &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: field}}
+	}
 	want := said{
 		"r.example.com/berth@sha256:" + strings.Repeat("0", 64), "b", "d", "f", "--log-level=debug",
-		[]corev1.EnvVar{{Name: "GOGC", Value: "50"}}, true, []int32{10250, 8443, 8443},
+		[]corev1.EnvVar{
+			{Name: "POD_NAME", ValueFrom: ofPod("metadata.name")}, {Name: "POD_UID", ValueFrom: ofPod("metadata.uid")}, {Name: "GOGC", Value: "50"},
+		}, true, []int32{10250, 8443, 8443},
 		0, appsv1.RollingUpdateDeployment{MaxSurge: new(intstr.FromInt32(0)), MaxUnavailable: new(intstr.FromInt32(1))},
 		1, corev1.PodSecurityContext{RunAsNonRoot: new(true)}, corev1.SecurityContext{ReadOnlyRootFilesystem: new(true)},
 	}
