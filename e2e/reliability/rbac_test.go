@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/e2e/testbed"
@@ -143,6 +144,12 @@ spec:
   matchConditions: [{name: only, expression: "object.spec.template.spec.containers[0].image.startsWith('agent:')"}]
   nodeSelector: {pool: a}
 `
+	goneReplica = `
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: berth-gone, namespace: berth-system, labels: {berth.dev/replica: "true"}}
+spec: {holderIdentity: berth-gone, leaseDurationSeconds: 1}
+`
 )
 
 // needEveryRight brings berth, which has just started, to do all that it ever does.
@@ -171,6 +178,13 @@ func needEveryRight(t *testing.T) {
 	holdLease(t, "somebody-else")
 	awaitEvents(t, berthNamespace, "LeaderElection", "Lease/berth", "Lease/berth")
 	holdLease(t, "")
+
+	// delete leases: that of a replica that is gone.
+	apply(t, goneReplica)
+	eventually(t, "the end of its Lease", func() (bool, string) {
+		_, err := cp.Client.CoordinationV1().Leases(berthNamespace).Get(t.Context(), "berth-gone", metav1.GetOptions{})
+		return apierrors.IsNotFound(err), fmt.Sprint(err)
+	})
 
 	// Of the Secret create, and then update; of the configurations patch.
 	expectRepair(t, namespace, spoiled[0].kubectl)
