@@ -144,8 +144,8 @@ func TestTheAuditSaysWhatPoliciesFindInDaemonSetsThatExist(t *testing.T) {
 	})
 	t.Run("events", func(t *testing.T) {
 		want := []string{
-			`Warning PlacementViolation DaemonSet/free PlacementPolicy/audit: spec.template.spec.nodeSelector[pool]: policy "audit" requires pool=blue: ` +
-				"berth adds it when the pod template changes next; to have it now: kubectl rollout restart daemonset -n audit free (and 3 more)",
+			`Warning PlacementViolation DaemonSet/free PlacementPolicy/audit: spec.template.spec.nodeSelector[pool]: policy "audit" requires pool=blue` +
+				", and the DaemonSet was written before that was in force: berth adds it when the pod template changes next; to have it now: kubectl rollout restart daemonset -n audit free (and 3 more)",
 			`Warning PlacementViolation DaemonSet/red PlacementPolicy/audit: spec.template.spec.nodeSelector[pool]: Invalid value: "red": ` +
 				`policy "audit" requires "blue": remove the key or set it to "blue"`,
 		}

@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/placement"
@@ -41,16 +42,7 @@ func newProblem(ds *appsv1.DaemonSet, verdicts []placement.Verdict) *problem {
 		if v.Mode == v1alpha1.ModeAudit {
 			continue
 		}
-		var notes []string
-		if v.Changes() {
-			for _, w := range v.Wanted() {
-				notes = append(notes, fmt.Sprintf("%s: %s: berth adds it when the pod template changes next; to have it now: kubectl rollout restart daemonset -n %s %s",
-					w.Field, w.Detail, ds.Namespace, ds.Name))
-			}
-		}
-		for _, violation := range v.Violations {
-			notes = append(notes, violation.Error())
-		}
+		notes := notesOf(ds, v, denial(verdicts, v.Mode))
 		switch {
 		case len(notes) == 0:
 			continue
@@ -64,6 +56,41 @@ func newProblem(ds *appsv1.DaemonSet, verdicts []placement.Verdict) *problem {
 		found.note = limit(found.note, more)
 	}
 	return found
+}
+
+// notesOf says what the policy requires and lacks, and then its violations.
+func notesOf(ds *appsv1.DaemonSet, v *placement.Verdict, denied *field.Error) []string {
+	var notes []string
+	if v.Changes() {
+		for _, w := range v.Wanted() {
+			notes = append(notes, fmt.Sprintf("%s: %s, and the DaemonSet was written before that was in force: %s", w.Field, w.Detail, advice(ds, denied)))
+		}
+	}
+	for _, violation := range v.Violations {
+		notes = append(notes, violation.Error())
+	}
+	return notes
+}
+
+// advice is how a DaemonSet gets what it lacks.
+func advice(ds *appsv1.DaemonSet, denied *field.Error) string {
+	if denied != nil {
+		return "berth would add it when the pod template changes next, but that is denied as things stand: " + denied.Error()
+	}
+	return fmt.Sprintf("berth adds it when the pod template changes next; to have it now: kubectl rollout restart daemonset -n %s %s", ds.Namespace, ds.Name)
+}
+
+// denial returns why the next change of the pod template is denied, nil if it is
+// not. Policies in mode Audit deny only for those who ask what would be if they
+// were enforced.
+func denial(verdicts []placement.Verdict, mode v1alpha1.Mode) *field.Error {
+	for i := range verdicts {
+		v := &verdicts[i]
+		if v.Denied != nil && (v.Mode != v1alpha1.ModeAudit || mode == v1alpha1.ModeAudit) {
+			return v.Denied
+		}
+	}
+	return nil
 }
 
 // limit cuts a note to what an Event takes, and says how many more there are.

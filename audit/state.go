@@ -168,7 +168,8 @@ func (s *state) review(ctx context.Context, ds *appsv1.DaemonSet, last *entry) *
 	found.marks = make([]mark, len(verdicts))
 	for i := range verdicts {
 		v := &verdicts[i]
-		found.marks[i] = mark{policy: v.Policy, complies: v.Complies(), patched: v.Changes()}
+		// What is denied changes nothing.
+		found.marks[i] = mark{policy: v.Policy, complies: v.Complies(), patched: v.Changes() && denial(verdicts, v.Mode) == nil}
 	}
 	found.problem = newProblem(ds, verdicts)
 	return found

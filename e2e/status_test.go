@@ -74,7 +74,7 @@ func TestStatusMetricsAndEventsShowWhatAPolicyFindsInDaemonSetsThatExist(t *test
 	}
 	want := map[string]string{
 		"DaemonSet/stray": strings.ReplaceAll(pinnedTo("mine"), "agent", "stray"),
-		"DaemonSet/unplaced": `spec.template.spec.nodeSelector[e2e-pool]: policy "pool" requires e2e-pool=a: berth adds it when the pod template changes next; ` +
+		"DaemonSet/unplaced": `spec.template.spec.nodeSelector[e2e-pool]: policy "pool" requires e2e-pool=a, and the DaemonSet was written before that was in force: berth adds it when the pod template changes next; ` +
 			`to have it now: kubectl rollout restart daemonset -n ` + namespace + ` unplaced (and 1 more)`,
 	}
 	if diff := cmp.Diff(want, notes); diff != "" {

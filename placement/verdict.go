@@ -47,6 +47,9 @@ type Verdict struct {
 	Waits      Reason
 	Items      []Item
 	Violations field.ErrorList
+	// Denied is the first of the violations for which the write is denied; nil: there
+	// is none.
+	Denied *field.Error
 }
 
 // Complies says whether the policy leaves nothing to do.
@@ -151,6 +154,9 @@ func (o *Outcome) verdict(p *applicable, q *Question) Verdict {
 	for _, violation := range o.Violations {
 		if violation.Policy == p.name || slices.Contains(violation.alsoOf, p.name) {
 			v.Violations = append(v.Violations, violation.Error)
+			if v.Denied == nil && slices.Contains(violation.Actions, v1alpha1.Deny) {
+				v.Denied = violation.Error
+			}
 		}
 	}
 	return v
