@@ -61,6 +61,9 @@ func newCA(now time.Time, rotation time.Duration) (*ca, error) {
 	return &ca{cert: cert, key: key}, nil
 }
 
+// errNotValidYet is a CA that a replica has made whose clock is ahead.
+var errNotValidYet = errors.New("the certificate is not valid yet by the clock of this machine: set the clocks of the nodes right")
+
 // parseCA reads a CA that can sign now.
 func parseCA(certPEM, keyPEM []byte, now time.Time) (*ca, error) {
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
@@ -73,6 +76,8 @@ func parseCA(certPEM, keyPEM []byte, now time.Time) (*ca, error) {
 		return nil, fmt.Errorf("a key of type %T cannot sign", pair.PrivateKey)
 	case pair.Leaf.CheckSignatureFrom(pair.Leaf) != nil:
 		return nil, errors.New("the certificate is not that of a CA which signs itself")
+	case now.Before(pair.Leaf.NotBefore):
+		return nil, fmt.Errorf("%w: it is valid from %s on", errNotValidYet, pair.Leaf.NotBefore.Format(time.RFC3339))
 	case now.After(pair.Leaf.NotAfter):
 		return nil, fmt.Errorf("the certificate has expired at %s", pair.Leaf.NotAfter.Format(time.RFC3339))
 	}

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -119,6 +120,10 @@ func (v *vault) repair(stored *trust, broken error, published bool) (*trust, str
 		return stored, "another CA has been stored: the one before stays trusted for a while", nil
 	}
 	if v.known != nil && now.Before(v.known.signer.cert.NotAfter) {
+		if errors.Is(broken, errNotValidYet) {
+			// Who has written it would write it again: what we serve stays until then.
+			return nil, "", fmt.Errorf("a CA in the Secret %s is of no use yet: %w", v.name, broken)
+		}
 		return v.known, "repair: " + broken.Error(), nil
 	}
 	if v.brokenSince.IsZero() {

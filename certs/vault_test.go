@@ -98,6 +98,26 @@ func TestACAIsRotatedBeforeItExpiresAlsoWhenRotationsHaveBecomeRarer(t *testing.
 	}
 }
 
+func TestACAThatIsNotValidYetIsReplacedAtAFirstStartAndWaitedForByWhoeverHasAnother(t *testing.T) {
+	ahead, h := newHistory(), newHistory()
+	ahead.clock = h.clock.Add(24 * time.Hour)
+	future, _ := ahead.look(t, nil, false)
+	own, reason := h.look(t, future, false)
+	want := "a new CA: tls.crt and tls.key: the certificate is not valid yet by the clock of this machine: set the clocks of the nodes right: " +
+		"it is valid from 2026-11-24T11:00:00Z on"
+	if diff := cmp.Diff(want, reason); diff != "" {
+		t.Errorf("reason (-want +got):\n%s", diff)
+	}
+	if _, reason := ahead.look(t, own, true); reason != "another CA has been stored: the one before stays trusted for a while" {
+		t.Errorf("the replica that made the first does not take over the other: %q", reason)
+	}
+
+	stored, broken := readTrust(future, h.clock)
+	if _, reason, err := h.want(stored, broken, true); !errors.Is(err, errNotValidYet) || reason != "" {
+		t.Errorf("a replica that has a CA does not wait: it writes for %q, error %v", reason, err)
+	}
+}
+
 func TestAnOldCAIsNotRetiredByAReplicaThatHasJustStarted(t *testing.T) {
 	h := newHistory()
 	data, _ := h.look(t, nil, false)
