@@ -53,7 +53,7 @@ func newProblem(ds *appsv1.DaemonSet, verdicts []placement.Verdict) *problem {
 		more += len(notes)
 	}
 	if found != nil {
-		found.note = limit(found.note, more)
+		found.note = shorten(maxNote, found.note, more)
 	}
 	return found
 }
@@ -93,16 +93,16 @@ func denial(verdicts []placement.Verdict, mode v1alpha1.Mode) *field.Error {
 	return nil
 }
 
-// limit cuts a note to what an Event takes, and says how many more there are.
-func limit(note string, more int) string {
+// shorten cuts a text to a number of bytes, and says how many more there are.
+func shorten(limit int, text string, more int) string {
 	rest := ""
 	if more > 0 {
 		rest = fmt.Sprintf(" (and %d more)", more)
 	}
-	if room := maxNote - len(rest); len(note) > room {
-		note = strings.ToValidUTF8(note[:room-len("...")], "") + "..."
+	if room := limit - len(rest); len(text) > room {
+		text = strings.ToValidUTF8(text[:room-len("...")], "") + "..."
 	}
-	return note + rest
+	return text + rest
 }
 
 // regarding names the DaemonSet for an Event: the one in memory has no kind.

@@ -128,6 +128,10 @@ func (c *StatusController) Reconcile(ctx context.Context, request reconcile.Requ
 	return reconcile.Result{RequeueAfter: again}, nil
 }
 
+// maxConditionMessage is the length to which a condition's message is cut: the
+// API server takes 32,768 characters, and refuses the whole status with more.
+const maxConditionMessage = 8 << 10
+
 // setReady puts into the status whether the policy is in force, and says whether
 // that is new.
 func setReady(policy *v1alpha1.PlacementPolicy) (changed bool) {
@@ -144,7 +148,7 @@ func setReady(policy *v1alpha1.PlacementPolicy) (changed bool) {
 	if errs := cluster.Validate(policy); len(errs) > 0 {
 		ready.Status = metav1.ConditionFalse
 		ready.Reason = reasonInvalid
-		ready.Message = errs.ToAggregate().Error()
+		ready.Message = shorten(maxConditionMessage, errs.ToAggregate().Error(), 0)
 	}
 	return setReadyTo(policy, ready)
 }

@@ -1,11 +1,14 @@
 package audit_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -160,4 +163,20 @@ func TestOneReplicaWritesAndTheNextTakesOver(t *testing.T) {
 	if policy.ResourceVersion != written {
 		t.Error("a new leader wrote a status that was right")
 	}
+}
+
+func TestAPolicyOfWhichVeryMuchIsWrongGetsAStatus(t *testing.T) {
+	c := admin(t)
+	startReplica(t)
+	policy := newPolicy("long", "long")
+	for i := range 64 {
+		expression := strings.Repeat("ü", 1000) + strings.Repeat("x", 3000)
+		policy.Spec.MatchConditions = append(policy.Spec.MatchConditions, v1alpha1.MatchCondition{Name: fmt.Sprint("c", i), Expression: expression})
+	}
+	apiserver.Create(t, c, policy)
+	apiserver.Eventually(t, "the status says that the policy is invalid", func() bool {
+		statusOf(t, c, policy)
+		ready := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionReady)
+		return ready != nil && ready.Reason == "Invalid" && strings.HasPrefix(ready.Message, "[spec.matchConditions[0].expression: ")
+	})
 }

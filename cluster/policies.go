@@ -8,8 +8,8 @@ import (
 	"berth.dev/berth/placement"
 )
 
-// Validate returns all that is wrong with a policy, its matchConditions too. A
-// policy with errors is not in force; its last version without is.
+// Validate returns all that is wrong with a policy, its matchConditions too. In
+// the scope of a policy with errors its failurePolicy says what happens.
 func Validate(policy *v1alpha1.PlacementPolicy) field.ErrorList {
 	_, errs := Compile(policy)
 	return errs

@@ -50,7 +50,7 @@ func TestMatchConditionsSeeTheOldObjectOfAnUpdate(t *testing.T) {
 	expectNodeSelector(t, get(t, namespace, "agent"), map[string]string{"e2e-pool": "a"})
 }
 
-func TestAMatchConditionThatDoesNotCompileIsInStatusAndTheLastGoodPolicyStaysInForce(t *testing.T) {
+func TestAMatchConditionThatDoesNotCompileIsInStatusAndDeniesUntilItIsMended(t *testing.T) {
 	namespace := newNamespace(t, nil)
 	applyPolicy(t, namespace, "conditional", anyNodes+poolA+onlyIf(`object.metadata.name == 'agent'`))
 	kubectl(t, "", "wait", "--for=condition=Ready", "--timeout=60s", "placementpolicy/conditional")
@@ -63,11 +63,13 @@ func TestAMatchConditionThatDoesNotCompileIsInStatusAndTheLastGoodPolicyStaysInF
 			t.Errorf("status says %q, and nothing of %q", message, want)
 		}
 	}
-	if diff := cmp.Diff(map[string]string{"e2e-pool": "a"}, placed(t, namespace, agent(""))); diff != "" {
-		t.Errorf("nodeSelector (-by the last good policy +got):\n%s", diff)
+	causes := strings.Join(createRejected(t, namespace, agent("")), "\n")
+	if want := `metadata: Forbidden: policy "conditional" is invalid: ask a cluster admin to edit it: spec.matchConditions[0].expression`; !strings.HasPrefix(causes, want) {
+		t.Errorf("denied with %q, want %q", causes, want)
 	}
-	if diff := cmp.Diff(map[string]string(nil), placed(t, namespace, strings.Replace(agent(""), "name: agent}", "name: other}", 1))); diff != "" {
-		t.Errorf("nodeSelector where the last good condition is false (-want +got):\n%s", diff)
+	applyPolicy(t, namespace, "conditional", anyNodes+"nodeSelector: {e2e-pool: b}\nfailurePolicy: Ignore\n"+onlyIf(`objekt.metadata.name == 'agent'`))
+	if diff := cmp.Diff(map[string]string(nil), placed(t, namespace, agent(""))); diff != "" {
+		t.Errorf("nodeSelector with failurePolicy Ignore (-want +got):\n%s", diff)
 	}
 
 	applyPolicy(t, namespace, "conditional", anyNodes+"nodeSelector: {e2e-pool: b}\n"+onlyIf(`object.metadata.name == 'agent'`))

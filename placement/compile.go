@@ -2,6 +2,7 @@ package placement
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,9 +18,12 @@ import (
 
 // policy is one compiled PlacementPolicy. It is never written to.
 type policy struct {
-	name              string
-	mode              v1alpha1.Mode
-	conditional       bool // has matchConditions
+	name        string
+	mode        v1alpha1.Mode
+	conditional bool // has matchConditions
+	// invalid is what is wrong with the policy; nil: nothing. Of an invalid one
+	// nobody knows what it requires.
+	invalid           *field.Error
 	namespaceSelector labels.Selector
 	objectSelector    labels.Selector
 	sources           []source
@@ -38,8 +42,9 @@ type Namespace struct {
 	Annotations map[string]string
 }
 
-// Compile compiles policies. Those with errors are left out, and the errors are
-// returned by policy name. What the CustomResourceDefinition's schema would
+// Compile compiles policies. The errors of invalid ones are returned by policy
+// name: in their scope their failurePolicy says what happens, and a selector that
+// does not compile selects everything. What the CustomResourceDefinition's schema would
 // reject or default, Compile rejects or defaults alike, so that files that never
 // met an API server get the same answer.
 func Compile(list []v1alpha1.PlacementPolicy) (Policies, map[string]field.ErrorList) {
@@ -49,8 +54,7 @@ func Compile(list []v1alpha1.PlacementPolicy) (Policies, map[string]field.ErrorL
 		p, errs := compile(&list[i])
 		if len(errs) > 0 {
 			failed[list[i].Name] = errs
-			compiled = compiled.Unreadable(list[i].Name)
-			continue
+			p.invalid = p.invalidity(errs)
 		}
 		compiled.list = append(compiled.list, p)
 	}
@@ -76,6 +80,9 @@ func compile(from *v1alpha1.PlacementPolicy) (*policy, field.ErrorList) {
 	}
 	errs = append(errs, validateEnum(specPath.Child("mode"), compiled.mode,
 		v1alpha1.ModeEnforce, v1alpha1.ModeAudit)...)
+	if compiled.mode != v1alpha1.ModeAudit {
+		compiled.mode = v1alpha1.ModeEnforce // Also what is no mode: an invalid policy must not open the gate.
+	}
 	errs = append(errs, validateEnum(specPath.Child("conflictPolicy"), compiled.conflictPolicy,
 		v1alpha1.ConflictReject, v1alpha1.ConflictPreferExisting, v1alpha1.ConflictPreferPolicy)...)
 	errs = append(errs, validateEnum(specPath.Child("updatePolicy"), compiled.updatePolicy,
@@ -98,17 +105,49 @@ func compile(from *v1alpha1.PlacementPolicy) (*policy, field.ErrorList) {
 	return compiled, append(errs, sourceErrs...)
 }
 
+// WithErrors returns the same policies, told what else is wrong with some, by
+// name: their matchConditions, which do not compile.
+func (p Policies) WithErrors(errs map[string]field.ErrorList) Policies {
+	if len(errs) == 0 {
+		return p
+	}
+	p.list = slices.Clone(p.list)
+	for i, compiled := range p.list {
+		if more := errs[compiled.name]; len(more) > 0 {
+			invalid := *compiled
+			invalid.conditional = false // Nobody can ask them.
+			invalid.invalid = cmp.Or(compiled.invalid, compiled.invalidity(more))
+			p.list[i] = &invalid
+		}
+	}
+	return p
+}
+
+// maxInvalidity is the length in bytes to which a denial cuts what is wrong with
+// a policy: whoever may edit it reads the rest in its status.
+const maxInvalidity = 512
+
+// invalidity says to the author of a DaemonSet that the policy is invalid.
+func (p *policy) invalidity(errs field.ErrorList) *field.Error {
+	detail := errs[0].Error()
+	if more := len(errs) - 1; more > 0 {
+		detail = fmt.Sprintf("%s (and %d more)", cutTo(maxInvalidity, detail), more)
+	}
+	return field.Forbidden(field.NewPath("metadata"), fmt.Sprintf("policy %q is invalid: ask a cluster admin to edit it: %s",
+		p.name, cutTo(maxInvalidity, detail)))
+}
+
 // compileSelector compiles a selector; nil selects everything.
 func compileSelector(path *field.Path, selector *metav1.LabelSelector) (labels.Selector, field.ErrorList) {
 	if selector == nil {
 		return labels.Everything(), nil
 	}
 	if errs := validation.ValidateLabelSelector(selector, validation.LabelSelectorValidationOptions{}, path); len(errs) > 0 {
-		return nil, errs
+		return labels.Everything(), errs
 	}
 	compiled, err := metav1.LabelSelectorAsSelector(selector)
 	if err != nil {
-		return nil, field.ErrorList{field.Invalid(path, metav1.FormatLabelSelector(selector), err.Error())}
+		return labels.Everything(), field.ErrorList{field.Invalid(path, metav1.FormatLabelSelector(selector), err.Error())}
 	}
 	return compiled, nil
 }

@@ -23,7 +23,7 @@ type Wish struct{ Policy, Value string }
 func (n InNamespace) Conflicts() []Conflict {
 	var always []applicable
 	for _, policy := range n.list {
-		if !policy.conditional && policy.objectSelector.Empty() {
+		if policy.invalid == nil && !policy.conditional && policy.objectSelector.Empty() {
 			always = append(always, applicable{policy: policy})
 		}
 	}

@@ -44,7 +44,7 @@ func (a Applicable) decide(q *Question, enforced, others []applicable) Outcome {
 	r := read(q, a.list)
 	e := evaluation{
 		object: q.New, start: r.now, stored: r.was.claims,
-		unreadable: a.unreadable, changed: r.changed, write: &r,
+		changed: r.changed, write: &r,
 	}
 	e.acting, e.waiting = r.split(enforced)
 	entering := r.entering(e.waiting)
@@ -132,7 +132,7 @@ func (e *evaluation) violationsOf(entering []applicable) []Violation {
 // new. What only nodes forbid is no change where the stored template stays.
 func (r *reading) ratchet(e *evaluation, violations []Violation) bool {
 	stored := evaluation{
-		object: r.Old, start: r.was, stored: r.was.claims, waiting: e.waiting, unreadable: e.unreadable,
+		object: r.Old, start: r.was, stored: r.was.claims, waiting: e.waiting,
 		changed: e.changed, write: e.write,
 	}
 	stored.acting = filter(e.acting, func(a applicable) bool { return !a.comesIntoScope(r.Question) })

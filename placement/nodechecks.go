@@ -133,12 +133,12 @@ func checkNodes(r *reading, acting []applicable, final *hands) nodesFound {
 	return found
 }
 
-func (p *policy) tooFew(s *Survey) bool {
-	return p.nodeChecks.minMatching.undercutBy(s.Eligible, s.Total)
+func (p *applicable) tooFew(s *Survey) bool {
+	return p.failed == nil && p.nodeChecks.minMatching.undercutBy(s.Eligible, s.Total)
 }
 
-func (p *policy) tooManyLost(s *Survey) bool {
-	return p.nodeChecks.maxLost.exceededBy(s.Lost, s.Before)
+func (p *applicable) tooManyLost(s *Survey) bool {
+	return p.failed == nil && p.nodeChecks.maxLost.exceededBy(s.Lost, s.Before)
 }
 
 func (p *policy) violateNodeCheck(stays bool, warning, detail string) Violation {

@@ -16,9 +16,8 @@ type evaluation struct {
 	start  hands
 	stored claims
 	// acting are the policies that act on this write, waiting the others that
-	// select the object, and unreadable the names of those that do not compile.
+	// select the object.
 	acting, waiting []applicable
-	unreadable      []string
 	// changed says that the author changed the template, and contradicted that
 	// policies have been put among waiting because of a contradiction.
 	changed, contradicted bool
@@ -249,17 +248,16 @@ func (e *evaluation) takeBack(wanted, kept *required) (hands, []removal) {
 
 // releases says whether what a policy claims may be taken back, when nobody
 // requires it. What a policy has that does not act on this write, it keeps; so
-// does one that cannot be read now.
+// does one of which nobody knows what it requires.
 func (e *evaluation) releases(policy string, failed map[string]bool) bool {
 	is := func(a applicable) bool { return a.name == policy }
 	if !e.changed {
 		return slices.ContainsFunc(e.acting, is) && !failed[policy]
 	}
 	if policy == unknownPolicy {
-		return len(e.unreadable)+len(failed)+len(e.waiting) == 0
+		return len(failed)+len(e.waiting) == 0
 	}
-	_, unreadable := slices.BinarySearch(e.unreadable, policy)
-	return !unreadable && !failed[policy] && !slices.ContainsFunc(e.waiting, is)
+	return !failed[policy] && !slices.ContainsFunc(e.waiting, is)
 }
 
 // hold adds again what waiting policies have in the stored template: an update

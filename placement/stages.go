@@ -2,7 +2,6 @@ package placement
 
 import (
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -15,24 +14,13 @@ import (
 
 // Policies is a compiled set of PlacementPolicies, in the order of their names.
 // The zero value is the empty set.
-type Policies struct {
-	list []*policy
-	// unreadable are the names of policies that do not compile, sorted. What berth
-	// injected for them must not be taken back.
-	unreadable []string
-}
+type Policies struct{ list []*policy }
 
 // InNamespace is the policies for the DaemonSets of one namespace.
-type InNamespace struct {
-	list       []*policy
-	unreadable []string
-}
+type InNamespace struct{ list []*policy }
 
 // Applicable is the policies that have anything to say of one DaemonSet.
-type Applicable struct {
-	list       []applicable
-	unreadable []string
-}
+type Applicable struct{ list []applicable }
 
 // applicable is a policy that selects an object.
 type applicable struct {
@@ -40,7 +28,8 @@ type applicable struct {
 	// unmet says that its matchConditions are not met. Then it asks for nothing,
 	// but what it injected at another request stays.
 	unmet bool
-	// failed is why nobody knows whether its matchConditions are met.
+	// failed is why nobody knows what the policy requires: it is invalid, or its
+	// matchConditions have no answer.
 	failed *field.Error
 	// selectedOld says that its objectSelector selects the stored object as well, and
 	// metByOld asks whether that one is known to meet its matchConditions; nil: it has none.
@@ -60,20 +49,12 @@ const (
 	ReasonCondition Reason = "its matchConditions are not met"
 	ReasonUpdate    Reason = "its updatePolicy does not act on this update"
 	ReasonAuditMode Reason = "it is in mode Audit"
-	ReasonInvalid   Reason = "it is invalid"
 )
 
 // Excluded is a policy that does not act, and why.
 type Excluded struct {
 	Policy string
 	Reason Reason
-}
-
-// Unreadable returns the same policies, told that there are others, of these
-// names, which cannot be read: what berth injected for them stays.
-func (p Policies) Unreadable(names ...string) Policies {
-	p.unreadable = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.unreadable, names))))
-	return p
 }
 
 // Len returns the number of policies.
@@ -86,7 +67,7 @@ func (p Policies) Names() []string { return namesOf(p.list) }
 // whose namespaceSelector selects it and which it does not opt out of, with its
 // annotations read.
 func (p Policies) InNamespace(ns Namespace) InNamespace {
-	selected := InNamespace{unreadable: p.unreadable}
+	var selected InNamespace
 	for _, policy := range p.list {
 		if bound, reason := policy.in(ns); reason == "" {
 			selected.list = append(selected.list, bound)
@@ -103,10 +84,6 @@ func (p Policies) Excluded(ns Namespace) []Excluded {
 			excluded = append(excluded, Excluded{policy.name, reason})
 		}
 	}
-	for _, name := range p.unreadable {
-		excluded = append(excluded, Excluded{name, ReasonInvalid})
-	}
-	slices.SortStableFunc(excluded, func(a, b Excluded) int { return strings.Compare(a.Policy, b.Policy) })
 	return excluded
 }
 
@@ -158,7 +135,7 @@ const (
 // taking a label off does not evade it. It asks conditions about each of them
 // that has matchConditions.
 func (n InNamespace) Select(object, old *Object, conditions Conditions) Applicable {
-	selected := Applicable{unreadable: n.unreadable}
+	var selected Applicable
 	for _, policy := range n.list {
 		if policy.selects(object, old) != "" {
 			continue
@@ -166,6 +143,9 @@ func (n InNamespace) Select(object, old *Object, conditions Conditions) Applicab
 		a := applicable{policy: policy, selectedOld: old != nil && policy.selectsLabels(old)}
 		if policy.conditional {
 			a.answer(conditions)
+		}
+		if policy.invalid != nil && !a.unmet {
+			a.failed = policy.invalid
 		}
 		selected.list = append(selected.list, a)
 	}
@@ -244,9 +224,9 @@ func (p *policy) selects(object, old *Object) Reason {
 }
 
 // asks says whether the policy has anything to ask of an object. One without any
-// source is a guard of its nodes: that asks always.
+// source is a guard of its nodes: that asks always. So does one that is invalid.
 func (p *policy) asks(object *Object) bool {
-	return len(p.tolerations) > 0 || len(p.sources) == 0 ||
+	return p.invalid != nil || len(p.tolerations) > 0 || len(p.sources) == 0 ||
 		slices.ContainsFunc(p.sources, func(s source) bool { return s.asks(object) })
 }
 

@@ -159,16 +159,13 @@ func TestTolerationsAreAppendedWhereNotToleratedAlready(t *testing.T) {
 	}
 }
 
-func TestNothingIsAnOrphanWhileAPolicyIsMissing(t *testing.T) {
+func TestNothingIsAnOrphanWhileItsPolicyIsInvalid(t *testing.T) {
 	stored := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: logs}")), write{DaemonSet: daemonSet(t, tutorial)})
-	missing, _ := placement.Compile([]v1alpha1.PlacementPolicy{policy(t, "p", "mode: Sleep\nnodeSelector: {pool: logs}")})
-	for name, policies := range map[string]placement.Policies{
-		"one does not compile": missing,
-		"the caller says so":   placement.Policies{}.Unreadable("p"),
-	} {
-		got := admit(t, policies, write{DaemonSet: newImage(stored), Old: stored})
+	for _, failurePolicy := range []string{"Fail", "Ignore"} {
+		invalid, _ := placement.Compile([]v1alpha1.PlacementPolicy{policy(t, "p", "mode: Sleep\nnodeSelector: {pool: logs}\nfailurePolicy: "+failurePolicy)})
+		got := admit(t, invalid, write{DaemonSet: newImage(stored), Old: stored})
 		if diff := cmp.Diff(map[string]string{"pool": "logs"}, got.Spec.Template.Spec.NodeSelector); diff != "" {
-			t.Errorf("%s: nodeSelector (-want +got):\n%s", name, diff)
+			t.Errorf("failurePolicy %s: nodeSelector (-want +got):\n%s", failurePolicy, diff)
 		}
 	}
 }

@@ -77,10 +77,13 @@ func (o *Outcome) takenBack() []string {
 }
 
 // cut shortens a warning to what the API server takes.
-func cut(text string) string {
-	if len(text) <= maxWarning {
+func cut(text string) string { return cutTo(maxWarning, text) }
+
+// cutTo shortens a text to a number of bytes.
+func cutTo(limit int, text string) string {
+	if len(text) <= limit {
 		return text
 	}
 	const ellipsis = "..."
-	return strings.ToValidUTF8(text[:maxWarning-len(ellipsis)], "") + ellipsis
+	return strings.ToValidUTF8(text[:limit-len(ellipsis)], "") + ellipsis
 }

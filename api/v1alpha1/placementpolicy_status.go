@@ -10,8 +10,8 @@ type PlacementPolicyStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// conditions: Ready is True when berth enforces this generation of the
-	// policy, False when it cannot, with the reason: the last good one is in force
-	// then. Conflicting is True when another policy requires another value of a
+	// policy, False when it cannot, with the reason: its failurePolicy says what
+	// happens then. Conflicting is True when another policy requires another value of a
 	// node label for the same DaemonSet or namespace; both policies name the other.
 	// +optional
 	// +listType=map

@@ -120,8 +120,8 @@ type PlacementPolicySpec struct {
 	UpdatePolicy UpdatePolicy `json:"updatePolicy,omitempty"`
 
 	// failurePolicy says what happens when berth cannot tell what the policy
-	// requires, as when a matchCondition fails or an annotation that it reads is no
-	// node selector: Fail denies the request, Ignore leaves the policy out and warns.
+	// requires, as when it is invalid, a matchCondition fails or an annotation that
+	// it reads is no node selector: Fail denies the request, Ignore leaves the policy out and warns.
 	// +optional
 	// +kubebuilder:default=Fail
 	FailurePolicy FailurePolicy `json:"failurePolicy,omitempty"`

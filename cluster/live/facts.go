@@ -38,8 +38,9 @@ type Facts struct {
 	pending changes
 	dirty   chan struct{} // of one place: a signal that pending is not empty
 
-	// versions is what became of each policy. Only Start's goroutine has it.
-	versions map[string]policyVersion
+	// conditions is the matchConditions of each policy, by its name. Only Start's
+	// goroutine has it.
+	conditions map[string]compiledConditions
 }
 
 // changes is what happened since the last snapshot.
@@ -144,9 +145,9 @@ func (f *Facts) publish(ctx context.Context, s *cluster.Snapshot) error {
 
 // policyVersions is what compile has looked at.
 func (f *Facts) policyVersions() map[string]cluster.PolicyVersion {
-	versions := make(map[string]cluster.PolicyVersion, len(f.versions))
-	for name, version := range f.versions {
-		versions[name] = cluster.PolicyVersion{UID: version.uid, Generation: version.generation}
+	versions := make(map[string]cluster.PolicyVersion, len(f.conditions))
+	for name, compiled := range f.conditions {
+		versions[name] = cluster.PolicyVersion{UID: compiled.uid, Generation: compiled.generation}
 	}
 	return versions
 }

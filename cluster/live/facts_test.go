@@ -13,7 +13,6 @@ import (
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/cluster"
-	"berth.dev/berth/conditions"
 	"berth.dev/berth/e2e/apiserver"
 	"berth.dev/berth/placement"
 )
@@ -36,11 +35,6 @@ func newPolicy(name, team string) *v1alpha1.PlacementPolicy {
 	policy.Spec.NodeSelector = map[string]v1alpha1.NodeLabelValue{"pool": "blue"}
 	policy.Spec.MatchConstraints.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"team": team}}
 	return policy
-}
-
-// invalid is a selector that the API server stores, though no one can match it.
-func invalid() *metav1.LabelSelector {
-	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: "Nearby"}}}
 }
 
 func matching(snapshot *cluster.Snapshot, selector map[string]string) int {
@@ -127,73 +121,6 @@ func TestANodesHeartbeatMakesNoNewSnapshot(t *testing.T) {
 	apiserver.Change(t, c, node, func() { node.Labels = map[string]string{"heartbeat": "yes"} })
 	apiserver.Eventually(t, "a label after them does", func() bool {
 		return matching(facts.Snapshot(), map[string]string{"heartbeat": "yes"}) == 1
-	})
-}
-
-func TestAnInvalidEditLeavesTheLastGoodPolicyInForce(t *testing.T) {
-	c := admin(t)
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "edit", Labels: map[string]string{"team": "edit"}}}
-	apiserver.Create(t, c, namespace)
-	policy := newPolicy("edit", "edit")
-	apiserver.Create(t, c, policy)
-	facts := startFacts(t)
-	if got, want := policiesFor(facts.Snapshot(), "edit"), "known=true policies=1"; got != want {
-		t.Fatalf("before the edit: %s, want %s", got, want)
-	}
-
-	before := facts.Snapshot()
-	apiserver.Change(t, c, policy, func() { policy.Spec.MatchConstraints.NamespaceSelector = invalid() })
-	apiserver.Eventually(t, "the edit is seen", func() bool { return facts.Snapshot() != before })
-	if got, want := policiesFor(facts.Snapshot(), "edit"), "known=true policies=1"; got != want {
-		t.Errorf("after an invalid edit: %s, want %s", got, want)
-	}
-
-	if err := c.Delete(t.Context(), policy); err != nil {
-		t.Fatal(err)
-	}
-	again := newPolicy("edit", "edit")
-	again.Spec.MatchConstraints.NamespaceSelector = invalid()
-	apiserver.Create(t, c, again)
-	apiserver.Eventually(t, "a new policy of that name has no former version", func() bool {
-		return policiesFor(facts.Snapshot(), "edit") == "known=true policies=0"
-	})
-}
-
-func TestAnEditWhoseConditionsDoNotCompileLeavesTheLastGoodOnesInForce(t *testing.T) {
-	c := admin(t)
-	apiserver.Create(t, c, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "conditions", Labels: map[string]string{"team": "conditions"}}})
-	policy := newPolicy("conditions", "conditions")
-	policy.Spec.MatchConditions = []v1alpha1.MatchCondition{{
-		Name:       "two",
-		Expression: `namespaceObject.metadata.labels.team == 'conditions' && request.operation == 'CREATE'`,
-	}}
-	apiserver.Create(t, c, policy)
-	facts := startFacts(t)
-	matches := func() string {
-		namespace, known := facts.Snapshot().Namespace("conditions")
-		met, err := facts.Snapshot().Conditions("conditions").Matches(t.Context(), conditions.Variables{
-			Request:   map[string]any{"operation": "CREATE"},
-			Namespace: cluster.NamespaceObject(namespace),
-		}, new(conditions.Cost))
-		return fmt.Sprintf("known=%t met=%t %v, %s", known, met, err, policiesFor(facts.Snapshot(), "conditions"))
-	}
-	if got, want := matches(), "known=true met=true <nil>, known=true policies=1"; got != want {
-		t.Fatalf("before the edit: %s, want %s", got, want)
-	}
-
-	before := facts.Snapshot()
-	apiserver.Change(t, c, policy, func() { policy.Spec.MatchConditions[0].Expression = "request.operation ==" })
-	apiserver.Eventually(t, "the edit is seen", func() bool { return facts.Snapshot() != before })
-	if got, want := matches(), "known=true met=true <nil>, known=true policies=1"; got != want {
-		t.Errorf("after an edit that does not compile: %s, want %s", got, want)
-	}
-	apiserver.Change(t, c, policy, func() { policy.Spec.MatchConditions[0].Expression = "request.operation == 'UPDATE'" })
-	apiserver.Eventually(t, "an edit that mends it counts", func() bool {
-		return matches() == "known=true met=false <nil>, known=true policies=1"
-	})
-	apiserver.Change(t, c, policy, func() { policy.Spec.MatchConditions = nil })
-	apiserver.Eventually(t, "a policy without conditions has none", func() bool {
-		return facts.Snapshot().Conditions("conditions").Empty()
 	})
 }
 

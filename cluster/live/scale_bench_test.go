@@ -38,7 +38,7 @@ type scale struct {
 // theScale decodes what an API server would send, in its protobuf form, so that
 // strings are shared as little here as there.
 var theScale = sync.OnceValues(func() (*scale, error) {
-	s := &scale{facts: &Facts{versions: map[string]policyVersion{}}}
+	s := &scale{facts: &Facts{conditions: map[string]compiledConditions{}}}
 	var changes []cluster.NodeChange
 	for i := range scaleNodes {
 		node, err := decodedNode(i)
