@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,7 +68,6 @@ func compile(from *v1alpha1.PlacementPolicy) (*policy, field.ErrorList) {
 		name:           from.Name,
 		mode:           cmp.Or(spec.Mode, v1alpha1.ModeEnforce),
 		conditional:    len(spec.MatchConditions) > 0,
-		tolerations:    spec.Tolerations,
 		conflictPolicy: cmp.Or(spec.ConflictPolicy, v1alpha1.ConflictReject),
 		updatePolicy:   cmp.Or(spec.UpdatePolicy, v1alpha1.UpdateOnTemplateChange),
 		failurePolicy:  cmp.Or(spec.FailurePolicy, v1alpha1.Fail),
@@ -102,7 +100,10 @@ func compile(from *v1alpha1.PlacementPolicy) (*policy, field.ErrorList) {
 	compiled.nodeChecks, checkErrs = compileNodeChecks(specPath.Child("nodeChecks"), spec.NodeChecks)
 	errs = append(errs, checkErrs...)
 	compiled.sources, sourceErrs = compileSources(specPath, spec)
-	return compiled, append(errs, sourceErrs...)
+	errs = append(errs, sourceErrs...)
+	var tolerationErrs field.ErrorList
+	compiled.tolerations, tolerationErrs = compileTolerations(specPath.Child("tolerations"), spec.Tolerations)
+	return compiled, append(errs, tolerationErrs...)
 }
 
 // WithErrors returns the same policies, told what else is wrong with some, by
@@ -185,44 +186,6 @@ func compileSources(specPath *field.Path, spec *v1alpha1.PlacementPolicySpec) ([
 		errs = append(errs, field.Required(specPath, "the policy requires nothing: set nodeSelector, nodeSelectorFrom, nodeRequirements, tolerations or nodeChecks"))
 	}
 	return sources, errs
-}
-
-// compileRequirements checks nodeRequirements as the API server checks node
-// affinity (k8s.io/kubernetes pkg/apis/core/validation ValidateNodeSelectorRequirement).
-func compileRequirements(path *field.Path, list []v1alpha1.NodeRequirement) (expressions, field.ErrorList) {
-	var compiled expressions
-	var errs field.ErrorList
-	for i, from := range list {
-		at := path.Index(i)
-		errs = append(errs, validation.ValidateLabelName(from.Key, at.Child("key"))...)
-		switch from.Operator {
-		case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
-			if len(from.Values) == 0 {
-				errs = append(errs, field.Required(at.Child("values"), "the operators In and NotIn need values"))
-			}
-		case corev1.NodeSelectorOpExists, corev1.NodeSelectorOpDoesNotExist:
-			if len(from.Values) > 0 {
-				errs = append(errs, field.Forbidden(at.Child("values"), "the operators Exists and DoesNotExist take no values"))
-			}
-		case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
-			if len(from.Values) != 1 || !isInteger(from.Values[0]) {
-				errs = append(errs, field.Invalid(at.Child("values"), from.Values, "the operators Gt and Lt need one value, an integer"))
-			}
-		default:
-			errs = append(errs, validateEnum(at.Child("operator"), from.Operator,
-				corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn, corev1.NodeSelectorOpExists,
-				corev1.NodeSelectorOpDoesNotExist, corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt)...)
-		}
-		compiled = append(compiled, corev1.NodeSelectorRequirement{
-			Key: from.Key, Operator: from.Operator, Values: slices.Clone(valueSet(from.Values)),
-		})
-	}
-	return compiled, errs
-}
-
-func isInteger(s string) bool {
-	_, err := strconv.ParseInt(s, 10, 64)
-	return err == nil
 }
 
 func validateEnum[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {

@@ -186,7 +186,7 @@ func (l *life) policy(name string) v1alpha1.PlacementPolicy {
 	}
 	for range l.IntN(3) {
 		if l.chance(50) {
-			s.Tolerations = append(s.Tolerations, l.toleration(false))
+			s.Tolerations = append(s.Tolerations, v1alpha1.Toleration(l.toleration(false)))
 		}
 	}
 	for _, from := range []v1alpha1.NodeSelectorSourceType{

@@ -94,7 +94,7 @@ type PlacementPolicySpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(r, !format.qualifiedName().validate(r.key).hasValue())",message="a key is not a node label key: use [prefix/]name, such as example.com/pool"
 	// +kubebuilder:validation:XValidation:rule="self.all(r, r.operator in ['In', 'NotIn'] ? has(r.values) && size(r.values) > 0 : true)",message="the operators In and NotIn need values"
 	// +kubebuilder:validation:XValidation:rule="self.all(r, r.operator in ['Exists', 'DoesNotExist'] ? !has(r.values) || size(r.values) == 0 : true)",message="the operators Exists and DoesNotExist take no values"
-	// +kubebuilder:validation:XValidation:rule="self.all(r, r.operator in ['Gt', 'Lt'] ? has(r.values) && size(r.values) == 1 && r.values[0].matches('^-?[0-9]+$') : true)",message="the operators Gt and Lt need one value, an integer"
+	// +kubebuilder:validation:XValidation:rule="self.all(r, r.operator in ['Gt', 'Lt'] ? has(r.values) && size(r.values) == 1 && r.values[0].matches('^[0-9]{1,18}$') : true)",message="the operators Gt and Lt need one value, an integer of at most 18 digits without a sign"
 	NodeRequirements []NodeRequirement `json:"nodeRequirements,omitempty"`
 
 	// tolerations are appended to the pod template where it does not tolerate the
@@ -102,7 +102,7 @@ type PlacementPolicySpec struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
-	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+	Tolerations []Toleration `json:"tolerations,omitempty"`
 
 	// conflictPolicy says what to do with a DaemonSet whose own nodeSelector has
 	// another value for a required key: Reject it, keep the existing value
@@ -211,7 +211,44 @@ type NodeRequirement struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`
 	Values []string `json:"values,omitempty"`
+}
+
+// Toleration is a corev1.Toleration with limits, so that the API server can
+// check it at admission. The operators Lt and Gt are left out: not every API
+// server takes them.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.key) && size(self.key) > 0 || has(self.operator) && self.operator == 'Exists'",message="a toleration without a key needs the operator Exists, and tolerates every taint"
+// +kubebuilder:validation:XValidation:rule="!has(self.key) || size(self.key) == 0 || !format.qualifiedName().validate(self.key).hasValue()",message="the key is not a taint key: use [prefix/]name, such as example.com/dedicated"
+// +kubebuilder:validation:XValidation:rule="!has(self.operator) || self.operator != 'Exists' || !has(self.value) || size(self.value) == 0",message="the operator Exists takes no value"
+// +kubebuilder:validation:XValidation:rule="!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",message="tolerationSeconds goes with the effect NoExecute only"
+type Toleration struct {
+	// key is the taint's key. Empty, with the operator Exists, means every taint.
+	// +optional
+	// +kubebuilder:validation:MaxLength=317
+	Key string `json:"key,omitempty"`
+
+	// operator is how the taint's value relates to value. Empty means Equal.
+	// +optional
+	// +kubebuilder:validation:Enum="";Exists;Equal
+	Operator corev1.TolerationOperator `json:"operator,omitempty"`
+
+	// value is what Equal compares with.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`
+	Value string `json:"value,omitempty"`
+
+	// effect is the taint's effect. Empty means every effect.
+	// +optional
+	// +kubebuilder:validation:Enum="";NoSchedule;PreferNoSchedule;NoExecute
+	Effect corev1.TaintEffect `json:"effect,omitempty"`
+
+	// tolerationSeconds is for how long a taint of effect NoExecute is tolerated.
+	// Absent means for ever.
+	// +optional
+	TolerationSeconds *int64 `json:"tolerationSeconds,omitempty"`
 }
 
 // NodeChecks is limits on the nodes that a DaemonSet runs on. A change beyond
