@@ -47,10 +47,6 @@ func (r *Review) object(root part, twin *placement.Object) (*placement.Object, *
 		r.lastApplied[d.side()] = r.lastApplied[0]
 	}
 	object.Annotations = d.stringMap(partAnnotations, twin.Annotations)
-	if !r.isAbsent(root + partDeletionTimestamp) {
-		object.Deleting = true
-		d.typed(partDeletionTimestamp, new(metav1.Time))
-	}
 	if d.shares(partSelector) {
 		object.Selector = twin.Selector
 	} else if d.isObject(partSelector) {

@@ -40,7 +40,7 @@ type Evaluator struct {
 //
 // The error is a *field.Error where the objects are malformed, a *TooLargeError, ErrOverloaded or a *NamespaceError.
 func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request, snapshot *cluster.Snapshot) (Answer, error) {
-	if !asked.placeable() {
+	if !asked.placeable() || review.oldIsBeingDeleted() {
 		return Answer{Result: AllowedOutOfScope}, nil
 	}
 	scope, err := e.scope(ctx, asked.Namespace, snapshot)
@@ -110,6 +110,10 @@ func (e *Evaluator) scope(ctx context.Context, name string, snapshot *cluster.Sn
 	}
 	return scope{live, snapshot.Policies().InNamespace(live)}, nil
 }
+
+// oldIsBeingDeleted tells whether the stored object is being deleted: that must be let go. The new one is not asked, for the API server
+// drops what a client writes into its deletionTimestamp only after mutating admission.
+func (r *Review) oldIsBeingDeleted() bool { return !r.isAbsent(partOldObject + partDeletionTimestamp) }
 
 // hasReceipt tells whether the object, or the stored one, has a receipt of what berth wrote into it.
 func (r *Review) hasReceipt() bool {

@@ -73,6 +73,7 @@ func (b fixedBudget) Give(int64)            {}
 // it: of those beside required node affinity ours may know more.
 func typedObject(ds *appsv1.DaemonSet, ours *placement.Object) *placement.Object {
 	object := placement.ObjectOf(ds)
+	object.Deleting = false // the review itself is asked, and only of its old object
 	if _, ok := object.Annotations[lastApplied]; ok {
 		object.Annotations[lastApplied] = ""
 	}

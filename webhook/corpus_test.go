@@ -183,7 +183,7 @@ func wrongObjects() []badInput {
 	}
 	for _, metadata := range []string{
 		`"name":1`, `"namespace":{}`, `"labels":[]`, `"labels":"a=b"`, `"labels":{"a":1}`, `"labels":{"a":{"b":"c"}}`, `"annotations":true`,
-		`"annotations":{"a":[]}`, `"annotations":{"berth.dev/injected":{}}`, `"deletionTimestamp":"yesterday"`, `"deletionTimestamp":1`,
+		`"annotations":{"a":[]}`, `"annotations":{"berth.dev/injected":{}}`,
 	} {
 		inputs = append(inputs, bad("metadata with "+metadata, createReview(`{"metadata":{`+metadata+`},"spec":{"template":{"spec":{}}}}`), true))
 	}

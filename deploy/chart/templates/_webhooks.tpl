@@ -7,6 +7,15 @@
 object.?spec.?template.?spec.?priorityClassName.orValue("") in {{ .Values.webhook.excludedPriorityClasses | default list | toJson }}
 {{- end }}
 
+{{/*
+Deletion never waits for berth: the removal of a finalizer is an UPDATE. Only the stored
+object is asked, for what a client writes into deletionTimestamp is dropped too late,
+after mutating admission.
+*/}}
+{{- define "berth.isNotBeingDeleted" -}}
+oldObject == null || !has(oldObject.metadata.deletionTimestamp)
+{{- end }}
+
 {{/* What makes cert-manager's cainjector write caBundle, and what the user adds. */}}
 {{- define "berth.webhookAnnotations" -}}
 {{- $annotations := merge (dict) (.Values.webhook.annotations | default dict) }}
@@ -63,15 +72,17 @@ namespaceSelector:
     {{- with $selector.matchExpressions }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-{{- if $system }}
 matchConditions:
+  - name: not-being-deleted
+    expression: >-
+      {{ include "berth.isNotBeingDeleted" $ }}
+{{- if $system }}
   - name: excluded-from-the-ordinary-tier
     expression: >-
       request.namespace in {{ $.Values.webhook.excludedNamespaces | default list | toJson }} ||
       {{ include "berth.isCritical" $ }}
 {{- else }}
 {{- if $.Values.webhook.excludedPriorityClasses }}
-matchConditions:
   - name: not-excluded-priority-class
     expression: >-
       !({{ include "berth.isCritical" $ }})
