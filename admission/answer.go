@@ -44,6 +44,10 @@ const (
 	Patched
 	// DeniedViolation: the object does not comply, and no patch helps.
 	DeniedViolation
+	// DeniedLimit: there is more of the object than berth reads.
+	DeniedLimit
+	// AllowedLimit: the same, and no policy denies.
+	AllowedLimit
 	// DeniedLeftover: the final object is not what the mutating webhook made of it.
 	DeniedLeftover
 )

@@ -1,7 +1,9 @@
 package admission
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/json"
@@ -21,10 +23,6 @@ type Budget interface {
 	Give(bytes int64)
 }
 
-// smallRequest is the size up to which a request does not count against the budget: an ordinary one, of 5 to 50 KiB, is
-// decoded whole whatever else comes in.
-const smallRequest = 64 << 10
-
 // requestConditions answers matchConditions about a review. Only here are the objects decoded whole, and only where a policy
 // asks.
 type requestConditions struct {
@@ -37,6 +35,8 @@ type requestConditions struct {
 	vars    conditions.Variables
 	cost    conditions.Cost
 	taken   int64
+	// tooLarge is why no condition has an answer, each of which goes the way of its policy's failurePolicy.
+	tooLarge error
 	// err is why there is no answer to the request at all.
 	err error
 }
@@ -50,8 +50,8 @@ func (c *requestConditions) met(program *conditions.Program, by placement.Which)
 		c.decoded = true
 		c.err = c.decode()
 	}
-	if c.err != nil {
-		return false, c.err
+	if err := cmp.Or(c.err, c.tooLarge); err != nil {
+		return false, err
 	}
 	vars := c.vars
 	if by == placement.Old {
@@ -61,15 +61,15 @@ func (c *requestConditions) met(program *conditions.Program, by placement.Which)
 }
 
 func (c *requestConditions) decode() error {
-	if size := int64(len(c.review.values[partRequest])); size > smallRequest {
-		if limit := c.evaluator.Memory.Size(); size > limit {
-			return &TooLargeError{What: "a request that matchConditions look at", Limit: limit}
-		}
-		if !c.evaluator.Memory.Take(size) {
-			return ErrOverloaded
-		}
-		c.taken = size
+	size := decodedSize(c.review.values[partRequest])
+	if limit := c.evaluator.Memory.Size(); size > limit {
+		c.tooLarge = fmt.Errorf("its matchConditions cannot look at what takes more than %d bytes of memory: make the DaemonSet smaller", limit)
+		return nil
 	}
+	if !c.evaluator.Memory.Take(size) {
+		return ErrOverloaded
+	}
+	c.taken = size
 	vars, err := c.review.variables()
 	if err != nil {
 		return err

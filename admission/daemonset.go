@@ -15,15 +15,6 @@ import (
 // can mean anything by it. Its key counts, as it tells a patch that the map is there.
 const lastApplied = corev1.LastAppliedConfigAnnotation
 
-// What is a few bytes in a body is a hundred times as much in memory, and more where berth has to complain about each, and
-// anybody can send a body. So what is decoded has bounds, far beyond what a DaemonSet has.
-const (
-	// maxEntries bounds each map.
-	maxEntries = 1000
-	// maxListed bounds the members of tolerations and of required node affinity, which may well list a cluster's nodes.
-	maxListed = 10_000
-)
-
 // object decodes the DaemonSet that is the part root, as far as placement reads it. A type that the API server could not have
 // decoded is an error, and so is the lack of an object that a patch would stand in.
 //
@@ -35,7 +26,7 @@ func (r *Review) object(root part, twin *placement.Object) (*placement.Object, *
 	}
 	object := &r.objects[d.side()]
 	d.mustObjects(partMetadata, partSpec, partTemplate, partPodSpec)
-	d.mustHaveAtMost(maxEntries, partObjectLabels, partSelector)
+	d.limits()
 	if d.err != nil {
 		return nil, d.err
 	}
@@ -82,11 +73,6 @@ func (d *partDecoder) side() int { return min(int(d.root-partObject), 1) }
 
 // template decodes exactly what placement.Template has.
 func (d *partDecoder) template(t, twin *placement.Template) {
-	d.mustHaveAtMost(maxEntries, partTemplateLabels, partNodeSelector)
-	d.mustHaveAtMost(maxListed, partTolerations, partRequiredAffinity)
-	if d.err != nil {
-		return
-	}
 	if d.isObject(partTemplateMetadata) {
 		t.Labels = d.stringMap(partTemplateLabels, twin.Labels)
 	}
@@ -159,15 +145,6 @@ func (d *partDecoder) mustObjects(parts ...part) {
 	}
 }
 
-// mustHaveAtMost counts commas: there is one before every entry but the first.
-func (d *partDecoder) mustHaveAtMost(entries int, parts ...part) {
-	for _, p := range parts {
-		if commas := bytes.Count(d.value(p), []byte{','}); commas >= entries {
-			d.fail(field.TooMany(paths[d.root+p], commas+1, entries))
-		}
-	}
-}
-
 // isObject tells whether there is an object to look into.
 func (d *partDecoder) isObject(p part) bool {
 	if d.review.isAbsent(d.root + p) {
@@ -217,8 +194,8 @@ func (d *partDecoder) stringMap(p part, twin map[string]string) map[string]strin
 		}
 		decoded[text] = d.entry(p, text, raw)
 		// Values of annotations are full of commas.
-		if len(decoded) > maxEntries {
-			d.fail(field.TooMany(paths[d.root+p], len(decoded), maxEntries))
+		if p == partAnnotations && len(decoded) > d.maxAnnotations() {
+			d.fail(tooMany(d.root+p, len(decoded), d.maxAnnotations()))
 			break
 		}
 	}

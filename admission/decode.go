@@ -51,6 +51,9 @@ func (r *Review) Locate(body []byte) error {
 	return nil
 }
 
+// maxKeptRest is the size up to which a buffer is kept for the next review.
+const maxKeptRest = 64 << 10
+
 // Forget lets go of the last body.
 func (r *Review) Forget() {
 	r.values = [partCount][]byte{}
@@ -59,7 +62,7 @@ func (r *Review) Forget() {
 	r.objects = [2]placement.Object{}
 	r.lastApplied = [2][]byte{}
 	for i := range r.rests {
-		if r.rests[i] = r.rests[i][:0]; cap(r.rests[i]) > smallRequest {
+		if r.rests[i] = r.rests[i][:0]; cap(r.rests[i]) > maxKeptRest {
 			r.rests[i] = nil
 		}
 	}
@@ -155,6 +158,21 @@ func (r *Review) mustObject(p part) *field.Error {
 	return typeError(p, "an object")
 }
 
+// LocateHead is Locate for the head of a body that is too large: what stands before the objects is known, and nothing of these.
+func (r *Review) LocateHead(head []byte) (Request, error) {
+	if err := r.Locate(head); err != nil && !r.scanner.cutShort() {
+		return Request{}, err
+	}
+	if r.values[partRequest] == nil {
+		r.values[partRequest] = []byte("{}") // it is open still
+	}
+	asked, err := r.around()
+	if err != nil {
+		return Request{}, err
+	}
+	return asked, nil
+}
+
 // Request is what a review asks, apart from its objects.
 type Request struct {
 	Operation   admissionv1.Operation
@@ -170,6 +188,21 @@ func (q Request) placeable() bool {
 
 // Request decodes the review around the objects, and demands that it is one that berth can answer.
 func (r *Review) Request() (Request, *field.Error) {
+	q, err := r.around()
+	if err != nil || !q.placeable() {
+		return q, err
+	}
+	if err := r.mustObject(partObject); err != nil {
+		return q, err
+	}
+	if q.Operation == admissionv1.Update {
+		return q, r.mustObject(partOldObject)
+	}
+	return q, nil
+}
+
+// around decodes what stands around the objects.
+func (r *Review) around() (Request, *field.Error) {
 	if err := r.checkKinds(); err != nil {
 		return Request{}, err
 	}
@@ -190,15 +223,6 @@ func (r *Review) Request() (Request, *field.Error) {
 	}
 	if q.Namespace == "" {
 		return q, field.Required(paths[partNamespace], "a DaemonSet lives in a namespace")
-	}
-	if !q.placeable() {
-		return q, nil
-	}
-	if err := r.mustObject(partObject); err != nil {
-		return q, err
-	}
-	if q.Operation == admissionv1.Update {
-		return q, r.mustObject(partOldObject)
 	}
 	return q, nil
 }

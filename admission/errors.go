@@ -6,20 +6,7 @@ import (
 )
 
 // ErrOverloaded is why a large request was not decided: too many of them come at a time. It passes.
-var ErrOverloaded = errors.New("berth has too many large requests at a time")
-
-// TooLargeError is why something was not even looked at.
-type TooLargeError struct {
-	// What is too large.
-	What string
-	// Limit is the most bytes that it may have.
-	Limit int64
-}
-
-// Error says what may have how many bytes.
-func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("%s must not be larger than %d bytes", e.What, e.Limit)
-}
+var ErrOverloaded = errors.New("berth has too many requests at a time")
 
 // NamespaceError is a namespace of which nothing is known.
 type NamespaceError struct {

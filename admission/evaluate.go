@@ -3,6 +3,7 @@ package admission
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -38,7 +39,8 @@ type Evaluator struct {
 // Evaluate answers a review of which Locate and Request have no complaints, by the facts of the snapshot. It looks at the
 // objects only where a policy is for their namespace, or where berth has written something that no policy may require any more.
 //
-// The error is a *field.Error where the objects are malformed, a *TooLargeError, ErrOverloaded or a *NamespaceError.
+// The error is a *field.Error where the objects are malformed, ErrOverloaded or a *NamespaceError. What is beyond the limits is
+// no error, for failurePolicy Ignore would let that through: it violates the policies.
 func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request, snapshot *cluster.Snapshot) (Answer, error) {
 	if !asked.placeable() || review.oldIsBeingDeleted() {
 		return Answer{Result: AllowedOutOfScope}, nil
@@ -54,6 +56,10 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 		return Answer{Result: AllowedCompliant}, nil
 	}
 	question, invalid := review.question(asked.Operation)
+	if invalid != nil && exceedsLimit(invalid) {
+		decision := review.tooLarge(scope.policies, invalid)
+		return e.limited(&decision), nil
+	}
 	if invalid != nil {
 		return Answer{}, invalid
 	}
@@ -70,6 +76,35 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 		return Answer{}, met.err
 	}
 	return e.answer(&decision), nil
+}
+
+// TooLarge answers a review that is cut short, since the whole is larger than limit: nothing is known of its objects, and so
+// it violates every policy for the namespace.
+func (e *Evaluator) TooLarge(ctx context.Context, asked Request, snapshot *cluster.Snapshot, limit int64) (Answer, error) {
+	if !asked.placeable() {
+		return Answer{Result: AllowedOutOfScope}, nil
+	}
+	scope, err := e.scope(ctx, asked.Namespace, snapshot)
+	if err != nil {
+		return Answer{}, err
+	}
+	if scope.policies.Len() == 0 {
+		return Answer{Result: AllowedNoPolicy}, nil
+	}
+	decision := scope.policies.TooLarge(nil, nil, field.Forbidden(field.NewPath("spec"), fmt.Sprintf(
+		"the DaemonSet and what is stored of it are larger than %d bytes in a review: make it smaller", limit)))
+	return e.limited(&decision), nil
+}
+
+// limited is the answer to what is beyond the limits.
+func (e *Evaluator) limited(decision *placement.Decision) Answer {
+	a := e.answer(decision)
+	if len(a.Denied) > 0 {
+		a.Result = DeniedLimit
+	} else {
+		a.Result = AllowedLimit
+	}
+	return a
 }
 
 // answer says what a decision means for the request.

@@ -43,21 +43,17 @@ func TestWhatCannotBeDecidedIsAnErrorThatSaysOfWhatKind(t *testing.T) {
 			Evaluator{}, createReview(`{"metadata":3}`),
 			isA[*field.Error], "request.object.metadata: Invalid value: must be an object",
 		},
-		"a request that is larger than the budget": {
-			Evaluator{Memory: fixedBudget{100 * kib, 100 * kib}}, large,
-			isA[*TooLargeError], "a request that matchConditions look at must not be larger than 102400 bytes",
-		},
 		"a large request beside others": {
 			Evaluator{Memory: fixedBudget{200 * kib, 0}}, large,
-			func(err error) bool { return errors.Is(err, ErrOverloaded) }, "berth has too many large requests at a time",
+			func(err error) bool { return errors.Is(err, ErrOverloaded) }, "berth has too many requests at a time",
 		},
 		"a namespace that nobody knows": {
 			Evaluator{Namespaces: noNamespaces{errNoServer}}, elsewhere,
 			func(err error) bool { return isA[*NamespaceError](err) && errors.Is(err, errNoServer) },
 			`namespace "new" is not in the cache, and asking for it failed: there is no API server`,
 		},
-		"a large request alone":           {evaluator: Evaluator{Memory: roomy}, body: large},
-		"an ordinary request beside them": {evaluator: Evaluator{Memory: fixedBudget{}}, body: createReview(tutorial)},
+		"a large request alone":     {evaluator: Evaluator{Memory: roomy}, body: large},
+		"an ordinary request alone": {evaluator: Evaluator{Memory: roomy}, body: createReview(tutorial)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, err := test.evaluator.evaluate(t, all, test.body)

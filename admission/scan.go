@@ -55,6 +55,9 @@ func (s *scanner) fail(offset int, reason string) {
 	s.pos = len(s.data)
 }
 
+// cutShort tells whether there is no fault in the text but its end.
+func (s *scanner) cutShort() bool { return s.err != nil && s.err.offset == len(s.data) }
+
 // next skips white space and returns the byte there, or 0, which no JSON token starts with, at the end.
 func (s *scanner) next() byte {
 	s.pos = skipSpace(s.data, s.pos)

@@ -22,6 +22,9 @@ func stated(lastApplied []byte) *placement.Template {
 	}
 	d := partDecoder{review: &manifest, root: partObject}
 	var t placement.Template
+	if d.limits(); d.err != nil {
+		return nil
+	}
 	if d.template(&t, &placement.Template{}); d.err != nil {
 		return nil
 	}

@@ -83,7 +83,11 @@ var (
 			Values:   []string{"kube-system", "kube-public", "kube-node-lease", "berth-system"},
 		}},
 	}
-	notCritical = []admissionv1.MatchCondition{{
+	// Deletion never waits for berth, and only the stored object is believed to be on its way out.
+	notBeingDeleted = admissionv1.MatchCondition{
+		Name: "not-being-deleted", Expression: "oldObject == null || !has(oldObject.metadata.deletionTimestamp)",
+	}
+	notCritical = []admissionv1.MatchCondition{notBeingDeleted, {
 		Name: "not-excluded-priority-class",
 		Expression: `!(object.?spec.?template.?spec.?priorityClassName.orValue("") in ` +
 			`["system-node-critical","system-cluster-critical"])`,

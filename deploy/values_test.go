@@ -33,7 +33,7 @@ func TestTheSystemTierIsWhatTheOrdinaryOneLeavesOutButBerthsOwnNamespace(t *test
 		SideEffects:             new(admissionv1.SideEffectClassNone),
 		TimeoutSeconds:          new(int32(1)),
 		AdmissionReviewVersions: []string{"v1"},
-		MatchConditions: []admissionv1.MatchCondition{{
+		MatchConditions: []admissionv1.MatchCondition{notBeingDeleted, {
 			Name: "excluded-from-the-ordinary-tier",
 			Expression: `request.namespace in ["kube-system","kube-public","kube-node-lease"] || ` +
 				`object.?spec.?template.?spec.?priorityClassName.orValue("") in ["system-node-critical","system-cluster-critical"]`,

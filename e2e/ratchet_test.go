@@ -41,22 +41,6 @@ func TestAnUpdateThatLeavesThePlacementAloneIsAllowedOnADaemonSetThatBrokeThePol
 	}
 }
 
-func TestADaemonSetThatIsBeingDeletedIsLetGo(t *testing.T) {
-	namespace := newNamespace(t, nil)
-	applyPolicy(t, namespace, "pool", anyNodes+poolA)
-	create(t, namespace, withMetadata(agent(""), "finalizers: [example.com/hold]"))
-	if diff := cmp.Diff([]string{pinnedTo("x")}, causes(kubectlRejected(t, "", patchPool(namespace, "x")...))); diff != "" {
-		t.Errorf("before the deletion, causes (-want +got):\n%s", diff)
-	}
-	kubectl(t, "", "delete", "-n", namespace, "daemonset/agent", "--wait=false")
-	if get(t, namespace, "agent").DeletionTimestamp == nil {
-		t.Fatal("it is not being deleted")
-	}
-	kubectl(t, "", patchPool(namespace, "x")...)
-	kubectl(t, "", "patch", "-n", namespace, "daemonset/agent", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
-	kubectl(t, "", "wait", "-n", namespace, "--for=delete", "--timeout=60s", "daemonset/agent")
-}
-
 func TestStatusAndDeletionsAreNotSentToBerth(t *testing.T) {
 	namespace := newNamespace(t, nil)
 	applyPolicy(t, namespace, "pool", anyNodes+poolA)

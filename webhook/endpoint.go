@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -71,16 +72,9 @@ func (e *endpoint) serve(x *exchange, r *http.Request) (a admission.Answer, f *f
 	if f := x.read(r); f != nil {
 		return a, f
 	}
-	if err := x.review.Locate(x.body); err != nil {
-		return a, badRequest(err)
-	}
-	asked, invalid := x.review.Request()
-	if invalid != nil {
-		return a, badRequest(invalid)
-	}
-	a, err := e.evaluator.Evaluate(r.Context(), &x.review, asked, snapshot)
-	if err != nil {
-		return a, undecided(err)
+	a, asked, f := e.decide(r.Context(), x, snapshot)
+	if f != nil {
+		return a, f
 	}
 	e.metrics.audited(&a)
 	if len(a.Denied) > 0 {
@@ -88,6 +82,27 @@ func (e *endpoint) serve(x *exchange, r *http.Request) (a admission.Answer, f *f
 	}
 	x.out, x.scratch = a.AppendJSON(x.out[:0], x.scratch, &x.review)
 	return a, nil
+}
+
+// decide decides on the review in x.body.
+func (e *endpoint) decide(ctx context.Context, x *exchange, snapshot *cluster.Snapshot) (admission.Answer, admission.Request, *failure) {
+	if x.tooLarge {
+		asked, err := x.review.LocateHead(x.body)
+		if err != nil {
+			return admission.Answer{}, asked, bodyTooLarge()
+		}
+		a, err := e.evaluator.TooLarge(ctx, asked, snapshot, maxBody)
+		return a, asked, undecided(err)
+	}
+	if err := x.review.Locate(x.body); err != nil {
+		return admission.Answer{}, admission.Request{}, badRequest(err)
+	}
+	asked, invalid := x.review.Request()
+	if invalid != nil {
+		return admission.Answer{}, asked, badRequest(invalid)
+	}
+	a, err := e.evaluator.Evaluate(ctx, &x.review, asked, snapshot)
+	return a, asked, undecided(err)
 }
 
 // fail answers an HTTP error. Faults of ours are logged; those of clients are for debugging, for anybody can make them.

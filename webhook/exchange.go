@@ -13,6 +13,9 @@ import (
 const (
 	// maxBody is the size of a review that no real one reaches: etcd takes objects of 1.5 MiB, and an update has two.
 	maxBody = 16 << 20
+	// headSize is within what a review that is larger than that is answered by: the objects come last, and what is before them
+	// has a few hundred bytes.
+	headSize = 16 << 10
 	// firstRead bounds what a client gets for a length that it only claims.
 	firstRead = 16 << 10
 	// smallBody is the size up to which a buffer is kept for the next request, and does not count against the limit on large
@@ -21,8 +24,8 @@ const (
 	// maxLargeBodies is the memory for large bodies of all requests in flight. The garbage collector lets as much again
 	// lie about before it collects.
 	maxLargeBodies = 32 << 20
-	// maxDecodedWhole bounds the bytes that all requests together have decoded whole: in memory they may be forty times as many.
-	maxDecodedWhole = 2 << 20
+	// maxDecodedWhole is the memory for what all requests together have decoded whole, and so for one alone.
+	maxDecodedWhole = 32 << 20
 )
 
 // exchange is the memory that one request needs, used again by the next.
@@ -33,6 +36,8 @@ type exchange struct {
 	review  admission.Review
 	// reserved is what body has of largeBodies.
 	reserved int64
+	// tooLarge says that body is the head of a larger one.
+	tooLarge bool
 }
 
 // budget is an admission.Budget, without a lock.
@@ -80,16 +85,20 @@ func (x *exchange) release() {
 		x.body = nil
 	}
 	largeBodies.Give(x.reserved)
-	x.reserved = 0
+	x.reserved, x.tooLarge = 0, false
 	if cap(x.out)+cap(x.scratch) > smallBody {
 		x.out, x.scratch = nil, nil
 	}
 	exchanges.Put(x)
 }
 
-// read reads the request's body into x.body.
+// read reads the request's body into x.body, or the head of one that is too large.
 func (x *exchange) read(r *http.Request) *failure {
 	length := int(r.ContentLength) // -1 when the client sends chunks
+	most := maxBody
+	if length > maxBody {
+		length, most = headSize, headSize // the rest is not even waited for
+	}
 	x.body = x.body[:0]
 	for {
 		if len(x.body) == cap(x.body) {
@@ -100,8 +109,9 @@ func (x *exchange) read(r *http.Request) *failure {
 		n, err := r.Body.Read(x.body[len(x.body):cap(x.body)])
 		x.body = x.body[:len(x.body)+n]
 		switch {
-		case len(x.body) > maxBody:
-			return bodyTooLarge()
+		case len(x.body) > most:
+			x.body, x.tooLarge = x.body[:headSize], true
+			return nil
 		case err == io.EOF:
 			return nil
 		case err != nil:
@@ -148,14 +158,16 @@ func (x *exchange) send(w http.ResponseWriter, code int) {
 	header := w.Header()
 	header["Content-Type"] = jsonContent
 	header["Content-Length"] = []string{strconv.Itoa(len(x.out))}
+	if x.tooLarge {
+		header["Connection"] = connectionClose // the rest of the body is not worth reading
+	}
 	switch code {
 	case http.StatusMethodNotAllowed:
 		header["Allow"] = allowPost
 	case http.StatusServiceUnavailable:
 		header["Retry-After"] = retryAfter
 		header["Connection"] = connectionClose
-	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
-		// The rest of the body is not worth reading.
+	case http.StatusRequestTimeout:
 		header["Connection"] = connectionClose
 	}
 	w.WriteHeader(code)

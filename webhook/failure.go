@@ -55,24 +55,21 @@ func internalError(r failureResult, cause error) *failure {
 	}
 }
 
-func tooLarge(cause *admission.TooLargeError) *failure {
+// bodyTooLarge is for a body that is no review by its head.
+func bodyTooLarge() *failure {
 	return &failure{
 		result: failedSize, code: http.StatusRequestEntityTooLarge, reason: metav1.StatusReasonRequestEntityTooLarge,
-		message: cause.Error(),
+		message: fmt.Sprintf("the body must not be larger than %d bytes", maxBody),
 	}
 }
 
-func bodyTooLarge() *failure {
-	return tooLarge(&admission.TooLargeError{What: "the body", Limit: maxBody})
-}
-
-// undecided is a review that admission could not decide.
+// undecided is a review that admission could not decide; nil where it could.
 func undecided(cause error) *failure {
+	if cause == nil {
+		return nil
+	}
 	if errors.Is(cause, admission.ErrOverloaded) {
 		return overloaded()
-	}
-	if large, ok := errors.AsType[*admission.TooLargeError](cause); ok {
-		return tooLarge(large)
 	}
 	if namespace, ok := errors.AsType[*admission.NamespaceError](cause); ok {
 		if errors.Is(cause, cluster.ErrTooManyReads) {
@@ -110,9 +107,6 @@ func checkHeader(r *http.Request) *failure {
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return unsupported("Content-Encoding must be identity, not " + strconv.Quote(encoding))
-	}
-	if r.ContentLength > maxBody {
-		return bodyTooLarge()
 	}
 	return nil
 }

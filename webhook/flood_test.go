@@ -110,7 +110,7 @@ func TestWithoutMemoryLeftALargeReviewIs503AndAnOrdinaryOneIsAnswered(t *testing
 		t.Fatal("there is not all of the budget")
 	}
 	got := site.post(t, MutatePath, string(shippedReview(172, true)))
-	want := failureStatus(503, "ServiceUnavailable", "berth has too many large requests at a time: try again in a second")
+	want := failureStatus(503, "ServiceUnavailable", "berth has too many requests at a time: try again in a second")
 	want.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
 	if diff := cmp.Diff(want, status(t, got)); diff != "" || got.code != 503 || got.header.Get("Retry-After") != "1" || !got.closed {
 		t.Errorf("%d, header %v, closed: %v (-want +got):\n%s", got.code, got.header, got.closed, diff)
@@ -199,7 +199,7 @@ func TestTheLargestBodyHasRoomWhetherItsLengthIsKnownOrNot(t *testing.T) {
 	}
 }
 
-func TestWhatNoDaemonSetHasIsRefusedBeforeItIsDecoded(t *testing.T) {
+func TestWhatNoDaemonSetHasIsDeniedBeforeItIsDecoded(t *testing.T) {
 	const maxListed = 10_000
 	site := serve(t, newFacts(t, ownLabel), logr.Discard())
 	terms := func(count int) string {
@@ -211,14 +211,16 @@ func TestWhatNoDaemonSetHasIsRefusedBeforeItIsDecoded(t *testing.T) {
 		body string
 		want string
 	}{
-		"labels in the selector": {withSelector(t, numbered(`,"k%07d":"v"`, 15*1100)), "request.object.spec.selector: Too many"},
-		"annotations":            {createReview(annotations), "request.object.metadata.annotations: Too many: 1001: must have at most 1000 items"},
+		"labels in the selector": {withSelector(t, numbered(`,"k%07d":"v"`, 15*1100)), "spec.selector: Too many: 1101: must have at most 1000 items"},
+		"annotations":            {createReview(annotations), "metadata.annotations: Too many: 1001: must have at most 1000 items"},
 		"names of nodes":         {terms(maxListed), "nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution: Too many"},
 	}
 	for name, test := range tests {
-		got := site.post(t, MutatePath, test.body)
-		if message := status(t, got).Message; got.code != http.StatusBadRequest || !strings.Contains(message, test.want) {
-			t.Errorf("%s: %d %s", name, got.code, message)
+		for _, path := range []string{MutatePath, ValidatePath, BestEffortValidatePath} {
+			got := site.ask(t, path, test.body)
+			if got.Allowed || got.Result.Code != http.StatusUnprocessableEntity || !strings.Contains(got.Result.Message, test.want) {
+				t.Errorf("%s %s: %+v", path, name, got.Result)
+			}
 		}
 	}
 	site.ask(t, MutatePath, terms(5000))

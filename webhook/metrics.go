@@ -41,6 +41,8 @@ var answerLabels = [...][2]string{
 	admission.AllowedLeftover:   {"allowed", "leftover"},
 	admission.Patched:           {"patched", "required_labels"},
 	admission.DeniedViolation:   {"denied", "violation"},
+	admission.DeniedLimit:       {"denied", "limit"},
+	admission.AllowedLimit:      {"allowed", "limit"},
 	admission.DeniedLeftover:    {"denied", "leftover"},
 }
 

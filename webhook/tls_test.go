@@ -201,7 +201,8 @@ func TestAClientOfAFormerCAMayNotEvenResumeItsSession(t *testing.T) {
 		}
 	}
 	current.Store(next)
-	if _, fault := site.asks(t, config); !strings.Contains(fault, "bad certificate") {
+	// The server may hang up before the client has sent all, which then does not read why.
+	if _, fault := site.asks(t, config); !strings.Contains(fault, "bad certificate") && !strings.Contains(fault, "broken pipe") && !strings.Contains(fault, "connection reset") {
 		t.Errorf("with another CA the former client's fault is %q", fault)
 	}
 	if diff := cmp.Diff([]bool{false, true, true}, resumed); diff != "" {

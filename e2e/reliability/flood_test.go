@@ -174,7 +174,7 @@ func TestAReviewThatInflatesIsNeverStoredUnplaced(t *testing.T) {
 			(*env)[0].Value = strings.Repeat("<", size-1)
 			stored, err = client.AppsV1().DaemonSets(namespace).Update(t.Context(), ds, metav1.UpdateOptions{})
 			switch {
-			case err != nil && strings.Contains(err.Error(), "failed calling webhook"):
+			case err != nil && strings.Contains(err.Error(), "larger than 16777216 bytes in a review"):
 				denied++
 			case err != nil:
 				t.Fatal(err)
