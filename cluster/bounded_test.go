@@ -27,11 +27,11 @@ func expression(key, operator string, values ...string) corev1.NodeSelectorRequi
 }
 
 // repeated is n expressions, in terms of so many.
-func repeated(n, each int, make func(i int) corev1.NodeSelectorRequirement) *placement.Template {
+func repeated(n, each int, expressionAt func(i int) corev1.NodeSelectorRequirement) *placement.Template {
 	t := &placement.Template{Affinity: placement.Affinity{Depth: placement.WithRequired}}
 	var term corev1.NodeSelectorTerm
 	for i := range n {
-		term.MatchExpressions = append(term.MatchExpressions, make(i))
+		term.MatchExpressions = append(term.MatchExpressions, expressionAt(i))
 		if len(term.MatchExpressions) == each {
 			t.Affinity.Terms = append(t.Affinity.Terms, term)
 			term = corev1.NodeSelectorTerm{}

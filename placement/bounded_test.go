@@ -23,10 +23,10 @@ type attack struct {
 	denied   string
 }
 
-func numbered[T any](n int, make func(i int) T) []T {
+func numbered[T any](n int, element func(i int) T) []T {
 	var list []T
 	for i := range n {
-		list = append(list, make(i))
+		list = append(list, element(i))
 	}
 	return list
 }

@@ -75,6 +75,13 @@ func (c *claims) atMost() int {
 	return size
 }
 
+// atLeast returns a number of bytes that the claims' JSON form has in any case: what
+// is far beyond a bound is not encoded to find that out.
+func (c *claims) atLeast() int {
+	const shortest = len(`"k":"",`)
+	return shortest * (len(c.labels) + len(c.requirements) + len(c.tolerations))
+}
+
 // minus returns the claims without some.
 func (c *claims) minus(others *claims) claims {
 	if others.empty() {

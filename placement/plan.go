@@ -126,7 +126,8 @@ type step struct {
 
 // fits denies what could not be recorded, and so not be taken back.
 func (p plan) fits(e *evaluation) plan {
-	if p.after.claims.atMost() <= maxReceipt || len(p.after.claims.appendJSON(nil))+overheadOfEntry <= maxReceipt {
+	c := &p.after.claims
+	if c.atMost() <= maxReceipt || c.atLeast() <= maxReceipt && len(c.appendJSON(nil))+overheadOfEntry <= maxReceipt {
 		return p
 	}
 	err := field.TooLong(injectedPath.field, "", maxReceipt)
@@ -186,19 +187,6 @@ func (p *policy) denies() bool { return slices.Contains(p.actions, v1alpha1.Deny
 
 func (p *policy) violation(err *field.Error) Violation {
 	return Violation{Error: err, Policy: p.name, Actions: p.actions}
-}
-
-// violation is a source that could not be read: its policy's failurePolicy says
-// what happens. A bound is none of its business: the policy's actions say.
-func (f *failure) violation() Violation {
-	if f.tooMany {
-		return f.policy.violation(f.err)
-	}
-	action := v1alpha1.Deny
-	if f.policy.failurePolicy == v1alpha1.Ignore {
-		action = v1alpha1.Warn
-	}
-	return Violation{Error: f.err, Policy: f.policy.name, Actions: []v1alpha1.ValidationAction{action}}
 }
 
 // takeBack takes back what berth wrote and no policy requires any more, be it

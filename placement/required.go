@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"berth.dev/berth/api/v1alpha1"
 )
 
 // required is what policies ask for of one DaemonSet. What several ask for is
@@ -38,6 +40,19 @@ type failure struct {
 	err    *field.Error
 	// tooMany says that it could, and that nothing but a bound is in the way.
 	tooMany bool
+}
+
+// violation is a source that could not be read: its policy's failurePolicy says
+// what happens. A bound is none of its business: the policy's actions say.
+func (f *failure) violation() Violation {
+	if f.tooMany {
+		return f.policy.violation(f.err)
+	}
+	action := v1alpha1.Deny
+	if f.policy.failurePolicy == v1alpha1.Ignore {
+		action = v1alpha1.Warn
+	}
+	return Violation{Error: f.err, Policy: f.policy.name, Actions: []v1alpha1.ValidationAction{action}}
 }
 
 // ask says whether a source may add so many labels and expressions.
