@@ -7,12 +7,15 @@ SHELL := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= berth.dev/berth:$(VERSION)
 
+# The commit, which the image names.
+REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
+
 # The older Kubernetes that the end-to-end tests can run on, each a module in e2e/controlplane.
 MINORS := $(notdir $(wildcard e2e/controlplane/1.*))
 
 # Every Go module of this repository, and those of them with Go code.
-MODULES      := . e2e/controlplane $(addprefix e2e/controlplane/,$(MINORS)) e2e/certmanager tools tools/golangci-lint
-CODE_MODULES := . e2e/controlplane e2e/certmanager
+MODULES      := . e2e/controlplane $(addprefix e2e/controlplane/,$(MINORS)) e2e/certmanager tools tools/golangci-lint tools/image
+CODE_MODULES := . e2e/controlplane e2e/certmanager tools/image
 
 # What `make generate` writes.
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go deploy/chart/crds deploy/berth.yaml deploy/kustomize/berth.yaml
@@ -26,7 +29,7 @@ race = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Show berth on a real control plane of its own. ARGS=--exit ends after the tour.
@@ -34,13 +37,17 @@ run: ## Show berth on a real control plane of its own. ARGS=--exit ends after th
 	@exec bin/tour $(ARGS) # go run would answer Ctrl-C with an error of its own
 
 .PHONY: test
-test: lint unit e2e ## Run every check: lint, unit tests, end-to-end tests.
+test: lint unit test-image e2e ## Run every check: lint, unit tests, the image, end-to-end tests.
 
 .PHONY: unit
 unit: ## Run the unit tests and fuzz seeds, and envtest on the real API server.
 	assets=$$(go run -C e2e/controlplane .); \
 	KUBEBUILDER_ASSETS=$$assets go test $(race) $$(go list ./... | grep -v /e2e)
 	go test -C e2e/controlplane ./...
+
+.PHONY: test-image
+test-image: ## Build the image in every way, push and pull it; with buildah and skopeo, by them too.
+	go test -C tools/image -count=1 -v ./...
 
 .PHONY: e2e
 e2e: ## Run the end-to-end tests on a real control plane.
@@ -102,10 +109,28 @@ NEW ?= $(OUT)
 benchstat: ## Compare two outputs of make bench, OLD and NEW.
 	$(tool) benchstat $(OLD) $(NEW)
 
+# The same bytes wherever it is built. The Dockerfile says the same.
+go-build = CGO_ENABLED=0 GOWORK=off GOAMD64=v1 GOARM64=v8.0 GOFIPS140=off \
+	go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+
+BINARY ?= bin/berth
+
 .PHONY: build
 build: ## Build the static binary bin/berth.
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/berth ./cmd/berth
+	$(go-build) -o $(BINARY) ./cmd/berth
+
+PLATFORMS ?= linux/amd64 linux/arm64
+
+image-tool = go run -C tools/image .
 
 .PHONY: image
-image: ## Build the container image IMAGE.
-	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+image: ## Build the container image: bin/image (OCI layout), bin/image-*.tar (for docker load).
+	for platform in $(PLATFORMS); do \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(go-build) -o bin/$$platform/berth ./cmd/berth; \
+	done
+	$(image-tool) build -layout $(CURDIR)/bin/image -image '$(IMAGE)' -version '$(VERSION)' -revision '$(REVISION)' \
+		$(foreach platform,$(PLATFORMS),$(platform)=$(CURDIR)/bin/$(platform)/berth)
+
+.PHONY: push
+push: image ## Build the container image and push it to a registry: make push IMAGE=registry/repository:tag
+	$(image-tool) push $(CURDIR)/bin/image '$(IMAGE)'
