@@ -3,7 +3,6 @@ package testbed
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -102,10 +101,10 @@ func (cp *ControlPlane) build(ctx context.Context, options *BerthOptions) error 
 	return buildBerth(ctx, cp.root, options.Binary)
 }
 
+// buildBerth builds the binary that the image holds.
 func buildBerth(ctx context.Context, root, output string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", output, "./cmd/berth")
+	cmd := exec.CommandContext(ctx, "make", "build", "BINARY="+output)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as in the image: it has no library
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build berth: %w\n%s", err, out)
 	}

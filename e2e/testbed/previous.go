@@ -24,6 +24,6 @@ func Checkout(ctx context.Context, commit, folder string) (binary string, err er
 	if out, err := unpack.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("check out %s: %w\n%s", commit, err, out)
 	}
-	binary = filepath.Join(folder, "berth")
+	binary = filepath.Join(folder, "bin", "berth") // where make build of any version writes it
 	return binary, buildBerth(ctx, folder, binary)
 }
