@@ -47,7 +47,7 @@ unit: ## Run the unit tests and fuzz seeds, and envtest on the real API server.
 
 .PHONY: test-image
 test-image: ## Build the image in every way, push and pull it; with buildah and skopeo, by them too.
-	go test -C tools/image -count=1 -v ./...
+	go test -C tools/image -count=1 -timeout 20m -v ./...
 
 .PHONY: e2e
 e2e: ## Run the end-to-end tests on a real control plane.
