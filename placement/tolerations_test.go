@@ -71,13 +71,13 @@ func TestATolerationIsAddedUnlessOneOfTheTemplatesDoesTheSame(t *testing.T) {
 		return of && lasts && same && have.Key == want.Key && have.Value == want.Value
 	}
 	for i := range wanted {
-		want := &wanted[i].Spec.Tolerations[0]
+		want := corev1.Toleration(wanted[i].Spec.Tolerations[0])
 		compiled := compile(t, wanted[i])
 		for _, have := range allTolerations() {
 			ds := daemonSet(t, tutorial)
 			ds.Spec.Template.Spec.Tolerations = []corev1.Toleration{have}
 			patched := len(decide(compiled, write{DaemonSet: ds}).Patch) > 0
-			if patched == covers(&have, want) {
+			if patched == covers(&have, &want) {
 				t.Errorf("%s beside %v: added %t", wanted[i].Name, have, patched)
 			}
 		}
