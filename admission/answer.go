@@ -112,6 +112,9 @@ func (a *Answer) audit(decision *placement.Decision) {
 	}
 }
 
+// Shorten cuts a text of a client's to what is shown of one, at a character's border.
+func Shorten(text string) string { return shorten(text, 4*maxShown) }
+
 // shorten cuts a text to a number of bytes, at a character's border.
 func shorten(text string, limit int) string {
 	const ellipsis = "..."

@@ -3,6 +3,7 @@ package admission
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -213,7 +214,7 @@ func (r *Review) around() (Request, *field.Error) {
 	}
 	q.Operation = admissionv1.Operation(op)
 	if !slices.Contains(operations, q.Operation) {
-		return q, field.NotSupported(paths[partOperation], q.Operation, operations)
+		return q, field.NotSupported(paths[partOperation], admissionv1.Operation(shorten(op, maxShown)), operations)
 	}
 	if q.SubResource, err = r.text(partSubResource); err != nil {
 		return q, err
@@ -245,6 +246,8 @@ func (r *Review) checkKinds() *field.Error {
 		return err
 	} else if id == "" {
 		return field.Required(paths[partUID], "the answer must repeat it")
+	} else if len(id) > maxShown {
+		return field.TooLong(paths[partUID], "", maxShown)
 	}
 	if err := r.mustObject(partKind); err != nil {
 		return err
@@ -278,28 +281,40 @@ func (r *Review) mustBe(p part, want string) *field.Error {
 	if got == want {
 		return nil
 	}
-	return field.Invalid(paths[p], got, fmt.Sprintf("must be %q: berth reads admission.k8s.io/v1 AdmissionReviews of apps/v1 DaemonSets only", want))
+	return field.Invalid(paths[p], shorten(got, maxShown), fmt.Sprintf("must be %q: berth reads admission.k8s.io/v1 AdmissionReviews of apps/v1 DaemonSets only", want))
+}
+
+// maxShown is how much of a client's string is shown, in an answer as in the log: as long as a name may be.
+const maxShown = 253
+
+// shown is a string of the client's for whoever reads it. What is far longer is not even unquoted.
+func (r *Review) shown(p part) string {
+	raw := r.values[p]
+	if at(raw, 0) != '"' {
+		return ""
+	}
+	text := raw[1 : len(raw)-1]
+	if len(text) <= 6*maxShown {
+		return shorten(unquote(text), maxShown)
+	}
+	return "(a text of " + strconv.Itoa(len(text)) + " bytes)"
 }
 
 // UID is the request's, or "" where it is not known.
-func (r *Review) UID() string {
-	text, _ := r.text(partUID)
-	return text
-}
+func (r *Review) UID() string { return r.shown(partUID) }
 
 // Username is who made the request, or "" where it is not known.
-func (r *Review) Username() string {
-	text, _ := r.text(partUsername)
-	return text
-}
+func (r *Review) Username() string { return r.shown(partUsername) }
+
+// Namespace is the request's, or "" where it is not known.
+func (r *Review) Namespace() string { return r.shown(partNamespace) }
 
 // DisplayName is the DaemonSet's name, as far as it has one yet.
 func (r *Review) DisplayName() string {
-	if text, _ := r.text(partObject + partObjectName); text != "" {
+	if text := r.shown(partObject + partObjectName); text != "" {
 		return text
 	}
-	text, _ := r.text(partName)
-	return text
+	return r.shown(partName)
 }
 
 // rawUID is the request's UID as it stands in the body, quotes included, or nil where it is not known. It can be written

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"berth.dev/berth/cluster"
@@ -136,6 +137,10 @@ func (e *Evaluator) scope(ctx context.Context, name string, snapshot *cluster.Sn
 	if namespace, known := snapshot.Namespace(name); known {
 		policies, _ := snapshot.PoliciesFor(name)
 		return scope{namespace, policies}, nil
+	}
+	// Nobody is asked for what cannot be.
+	if len(name) > validation.DNS1123LabelMaxLength || len(validation.IsDNS1123Label(name)) > 0 {
+		return scope{}, field.Invalid(paths[partNamespace], shorten(name, maxShown), "must be the name of a namespace")
 	}
 	ctx, cancel := context.WithTimeout(ctx, namespaceTimeout)
 	defer cancel()

@@ -124,8 +124,8 @@ func (e *endpoint) fail(x *exchange, w http.ResponseWriter, f *failure) {
 func (e *endpoint) logDenial(review *admission.Review, asked admission.Request, a *admission.Answer) {
 	var fields []string
 	for _, err := range a.Causes() {
-		fields = append(fields, err.Field)
+		fields = append(fields, admission.Shorten(err.Field))
 	}
-	e.logger.Info("Denied", "namespace", asked.Namespace, "name", review.DisplayName(), "operation", asked.Operation,
+	e.logger.Info("Denied", "namespace", review.Namespace(), "name", review.DisplayName(), "operation", asked.Operation,
 		"user", review.Username(), "uid", review.UID(), "policies", a.Policies, "fields", fields, "reason", answerLabels[a.Result][1])
 }

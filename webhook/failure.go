@@ -32,7 +32,7 @@ type failure struct {
 }
 
 func badRequest(cause error) *failure {
-	return &failure{result: failedBody, code: http.StatusBadRequest, reason: metav1.StatusReasonBadRequest, message: cause.Error()}
+	return &failure{result: failedBody, code: http.StatusBadRequest, reason: metav1.StatusReasonBadRequest, message: admission.Shorten(cause.Error())}
 }
 
 func notReady() *failure {
