@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 func serveBerth(listener net.Listener, certificate tls.Certificate) error {
 	server := NewServer(Options{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil }})
 	server.Register(MutatePath, NewMutator(newFacts(&testing.B{}, ownLabel), logr.Discard()))
-	return server.httpServer().ServeTLS(listener, "", "")
+	return server.httpServer().ServeTLS(limitedListener{listener, server.limited}, "", "")
 }
 
 // serveConstant is the floor: net/http and TLS as they are, a body that is read, and always the same answer.

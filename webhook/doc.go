@@ -3,6 +3,7 @@
 // Server listens, Mutator and Validator answer. The way of a request has one address a step:
 //
 //	server.go    time limits, shutdown
+//	connections.go  how many there may be, and which give way
 //	tls.go       versions, ciphers, the client's certificate
 //	drain.go     the end of a server that loses nothing
 //	endpoint.go  the steps below in their order; panics, the log

@@ -18,12 +18,12 @@ const (
 	headSize = 16 << 10
 	// firstRead bounds what a client gets for a length that it only claims.
 	firstRead = 16 << 10
-	// smallBody is the size up to which a buffer is kept for the next request, and does not count against the limit on large
-	// bodies: an ordinary review, of 5 to 50 KiB, is admitted whatever else comes in.
+	// smallBody is the size up to which a buffer is kept for the next request. An ordinary review, of 5 to 50 KiB, is admitted
+	// whatever else comes in: where memory for it is missing, a connection hangs up whose body is slower to arrive.
 	smallBody = 64 << 10
-	// maxLargeBodies is the memory for large bodies of all requests in flight. The garbage collector lets as much again
-	// lie about before it collects.
-	maxLargeBodies = 32 << 20
+	// maxBodies is the memory for the bodies of all requests in flight. The garbage collector lets as much again lie about before
+	// it collects.
+	maxBodies = 32 << 20
 	// maxDecodedWhole is the memory for what all requests together have decoded whole, and so for one alone.
 	maxDecodedWhole = 32 << 20
 )
@@ -34,8 +34,8 @@ type exchange struct {
 	out     []byte
 	scratch []byte
 	review  admission.Review
-	// reserved is what body has of largeBodies.
-	reserved int64
+	// conn is whom the request comes from: it holds what body has of the memory for bodies.
+	conn *connection
 	// tooLarge says that body is the head of a larger one.
 	tooLarge bool
 }
@@ -72,7 +72,7 @@ func (b *budget) Take(bytes int64) bool {
 func (b *budget) Give(bytes int64) { b.left.Add(bytes) }
 
 var (
-	largeBodies  = newBudget(maxLargeBodies)
+	bodies       = newBudget(maxBodies)
 	decodedWhole = newBudget(maxDecodedWhole)
 )
 
@@ -84,8 +84,10 @@ func (x *exchange) release() {
 	if cap(x.body) > smallBody {
 		x.body = nil
 	}
-	largeBodies.Give(x.reserved)
-	x.reserved, x.tooLarge = 0, false
+	if x.conn != nil {
+		x.conn.letGo()
+	}
+	x.conn, x.tooLarge = nil, false
 	if cap(x.out)+cap(x.scratch) > smallBody {
 		x.out, x.scratch = nil, nil
 	}
@@ -94,12 +96,17 @@ func (x *exchange) release() {
 
 // read reads the request's body into x.body, or the head of one that is too large.
 func (x *exchange) read(r *http.Request) *failure {
+	x.conn = connectionOf(r.Context())
 	length := int(r.ContentLength) // -1 when the client sends chunks
 	most := maxBody
 	if length > maxBody {
 		length, most = headSize, headSize // the rest is not even waited for
 	}
 	x.body = x.body[:0]
+	x.conn.arriving.Store(true)
+	if f := x.hold(cap(x.body)); f != nil {
+		return f
+	}
 	for {
 		if len(x.body) == cap(x.body) {
 			if f := x.grow(length); f != nil {
@@ -113,6 +120,7 @@ func (x *exchange) read(r *http.Request) *failure {
 			x.body, x.tooLarge = x.body[:headSize], true
 			return nil
 		case err == io.EOF:
+			x.conn.whole()
 			return nil
 		case err != nil:
 			return unreadable(err)
@@ -121,7 +129,7 @@ func (x *exchange) read(r *http.Request) *failure {
 }
 
 // grow makes room for more of the body. Room doubles, as bytes arrive, up to the length that the client claims: so a client
-// reserves no more than twice what it has sent. While it grows it takes both, for the largest body 24 of maxLargeBodies' 32 MiB.
+// reserves no more than twice what it has sent. While it grows it takes both, for the largest body 24 of maxBodies' 32 MiB.
 func (x *exchange) grow(length int) *failure {
 	if length < 0 {
 		length = maxBody
@@ -131,18 +139,23 @@ func (x *exchange) grow(length int) *failure {
 	if room >= length {
 		room = length + 1 // one more than there can be, or the end of the body would need room again
 	}
-	reserve := int64(0)
-	if room > smallBody {
-		reserve = int64(room)
-	}
-	if !largeBodies.Take(reserve) {
-		return overloaded()
+	if f := x.hold(room); f != nil {
+		return f
 	}
 	grown := make([]byte, len(x.body), room)
 	copy(grown, x.body)
 	x.body = grown
-	largeBodies.Give(x.reserved)
-	x.reserved = reserve
+	return nil
+}
+
+// hold takes memory for a body in place of what the connection holds. For a small one, a slower one gives way.
+func (x *exchange) hold(room int) *failure {
+	for !bodies.Take(int64(room)) {
+		if room > smallBody || !x.conn.all.freeBody(x.conn) {
+			return overloaded()
+		}
+	}
+	bodies.Give(x.conn.held.Swap(int64(room)))
 	return nil
 }
 

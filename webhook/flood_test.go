@@ -99,14 +99,14 @@ func TestAFloodOfLargeReviewsHasItsLimitAndOrdinaryOnesAreAnswered(t *testing.T)
 // idleBudget fails the test when a request has not given back what it took.
 func idleBudget(t *testing.T) {
 	t.Helper()
-	eventually(t, "all memory for large bodies is given back", func() bool { return largeBodies.left.Load() == maxLargeBodies })
+	eventually(t, "all memory for large bodies is given back", func() bool { return bodies.left.Load() == maxBodies })
 }
 
-func TestWithoutMemoryLeftALargeReviewIs503AndAnOrdinaryOneIsAnswered(t *testing.T) {
+func TestWithoutMemoryLeftAReviewIs503(t *testing.T) {
 	site := serve(t, newFacts(t, ownLabel), logr.Discard())
 	idleBudget(t)
 	before := counted(t, "berth_admission_requests_total", "reason", "overloaded")
-	if !largeBodies.Take(maxLargeBodies) {
+	if !bodies.Take(maxBodies) {
 		t.Fatal("there is not all of the budget")
 	}
 	got := site.post(t, MutatePath, string(shippedReview(172, true)))
@@ -118,8 +118,7 @@ func TestWithoutMemoryLeftALargeReviewIs503AndAnOrdinaryOneIsAnswered(t *testing
 	if now := counted(t, "berth_admission_requests_total", "reason", "overloaded"); now != before+1 {
 		t.Errorf("counted %v overloaded, want 1", now-before)
 	}
-	site.ask(t, MutatePath, string(shippedReview(4, true)))
-	largeBodies.Give(maxLargeBodies)
+	bodies.Give(maxBodies)
 	site.ask(t, MutatePath, string(shippedReview(172, true)))
 	idleBudget(t)
 }
@@ -154,7 +153,7 @@ func TestALargeBodyGivesItsMemoryBackHoweverItEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var most int64
 			body := partBody{Reader: strings.NewReader(strings.Repeat(" ", length)), end: func() error {
-				most = maxLargeBodies - largeBodies.left.Load()
+				most = maxBodies - bodies.left.Load()
 				return end()
 			}}
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, MutatePath, body)
@@ -167,20 +166,20 @@ func TestALargeBodyGivesItsMemoryBackHoweverItEnds(t *testing.T) {
 			if most < length || most > 2*length {
 				t.Errorf("it had taken %d bytes", most)
 			}
-			if left := largeBodies.left.Load(); left != maxLargeBodies {
-				t.Errorf("%d bytes are still taken", maxLargeBodies-left)
+			if left := bodies.left.Load(); left != maxBodies {
+				t.Errorf("%d bytes are still taken", maxBodies-left)
 			}
 		})
 	}
 }
 
 func TestABodyReservesWhatItHasSentAndNotWhatItClaims(t *testing.T) {
-	for sent, want := range map[int]int64{1: 0, smallBody - 1: 0, smallBody + 1: 2 * smallBody, 1 << 20: 2 << 20} {
+	for sent, want := range map[int]int64{1: firstRead, smallBody - 1: smallBody, smallBody + 1: 2 * smallBody, 1 << 20: 2 << 20} {
 		var x exchange
 		body := partBody{Reader: strings.NewReader(strings.Repeat(" ", sent)), end: func() error { return os.ErrDeadlineExceeded }}
 		f := x.read(&http.Request{ContentLength: maxBody, Body: body})
-		if f == nil || f.code != http.StatusRequestTimeout || x.reserved != want || int64(cap(x.body)) > max(want, smallBody) {
-			t.Errorf("%d bytes sent: %+v, %d reserved of %d", sent, f, x.reserved, cap(x.body))
+		if f == nil || f.code != http.StatusRequestTimeout || x.conn.held.Load() != want || int64(cap(x.body)) > max(want, smallBody) {
+			t.Errorf("%d bytes sent: %+v, %d reserved of %d", sent, f, x.conn.held.Load(), cap(x.body))
 		}
 		x.release()
 	}
@@ -255,7 +254,10 @@ func trickle(conn io.ReadWriter, start string) {
 
 func TestAThousandSlowClientsAreHungUpOnAndOthersAreServed(t *testing.T) {
 	const slow = 1000
-	site := serve(t, newFacts(t, ownLabel), logr.Discard(), func(s *Server) { s.times.readHeader, s.times.read = 3*time.Second, 4*time.Second })
+	site := serve(t, newFacts(t, ownLabel), logr.Discard(), func(s *Server) {
+		s.times.readHeader, s.times.read = 3*time.Second, 4*time.Second
+		s.limited.most, s.limited.mostPerAddress = 2*slow, 2*slow
+	})
 	late := counted(t, "berth_admission_requests_total", "reason", "bad_request")
 	post := "POST " + MutatePath + " HTTP/1.1\r\nHost: berth\r\nContent-Type: application/json\r\n"
 	starts := []string{post + "X-Slow: ", post + fmt.Sprintf("Content-Length: %d\r\n\r\n{", maxBody)}

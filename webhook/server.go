@@ -60,6 +60,7 @@ type Server struct {
 	mux         *http.ServeMux
 	address     atomic.Pointer[net.Addr]
 	connections connectionCounter
+	limited     *openConnections
 	draining    atomic.Bool
 }
 
@@ -68,7 +69,7 @@ func NewServer(options Options) *Server {
 	if options.MinTLSVersion == 0 {
 		options.MinTLSVersion = tls.VersionTLS13
 	}
-	return &Server{options: options, mux: http.NewServeMux(), times: times{
+	return &Server{options: options, mux: http.NewServeMux(), limited: newConnections(), times: times{
 		readHeader: readHeaderTimeout, read: readTimeout, write: writeTimeout, idle: idleTimeout,
 		drain: drainTimeout, quiet: quietTime, shutdown: shutdownTimeout,
 	}}
@@ -121,7 +122,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.options.Logger.Info("Serving webhooks", "address", address.String())
 
 	served := make(chan error, 1)
-	go func() { served <- server.ServeTLS(listener, "", "") }()
+	go func() { served <- server.ServeTLS(limitedListener{listener, s.limited}, "", "") }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve webhooks on %s: %w", address, err)
@@ -147,6 +148,7 @@ func (s *Server) httpServer() *http.Server {
 		Protocols:         protocols,
 		TLSConfig:         s.tlsConfig(),
 		ConnState:         s.connections.note,
+		ConnContext:       withConnection,
 		ReadHeaderTimeout: s.times.readHeader,
 		ReadTimeout:       s.times.read,
 		WriteTimeout:      s.times.write,
