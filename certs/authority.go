@@ -39,6 +39,7 @@ var (
 	errUnheard    = errors.New("the API server has not been heard of yet")
 	errIncomplete = errors.New("the two webhook configurations do not both exist yet")
 	errSettling   = errors.New("some API server may not know the new CA yet")
+	errOwned      = errors.New("another installation of berth writes caBundle here")
 	errLater      = errors.New("the configurations do not trust the CA yet, or another replica is at it")
 )
 
@@ -122,6 +123,10 @@ func (a *Authority) publish(ctx context.Context, seen view, trusted bundle) erro
 	var errs []error
 	for which, c := range seen {
 		if c == nil || c.has(caBundle) {
+			continue
+		}
+		if err := c.ownedBy(a.published.manager, a.published.name); err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		current, err := a.vault.current(ctx)

@@ -3,11 +3,13 @@ package certs
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -21,6 +23,7 @@ import (
 type configuration struct {
 	kind, resourceVersion string
 	hooks                 []hook
+	managers              []string // who has written any of its fields
 }
 
 // hook is one webhook: where the API server calls it, and whom it trusts there.
@@ -46,19 +49,53 @@ func newHook(name string, client *admissionv1.WebhookClientConfig) hook {
 func newConfiguration(object any) (*configuration, error) {
 	switch o := object.(type) {
 	case *admissionv1.MutatingWebhookConfiguration:
-		c := &configuration{kind: "MutatingWebhookConfiguration", resourceVersion: o.ResourceVersion}
+		c := &configuration{kind: "MutatingWebhookConfiguration", resourceVersion: o.ResourceVersion, managers: managersOf(o)}
 		for i := range o.Webhooks {
 			c.hooks = append(c.hooks, newHook(o.Webhooks[i].Name, &o.Webhooks[i].ClientConfig))
 		}
 		return c, nil
 	case *admissionv1.ValidatingWebhookConfiguration:
-		c := &configuration{kind: "ValidatingWebhookConfiguration", resourceVersion: o.ResourceVersion}
+		c := &configuration{kind: "ValidatingWebhookConfiguration", resourceVersion: o.ResourceVersion, managers: managersOf(o)}
 		for i := range o.Webhooks {
 			c.hooks = append(c.hooks, newHook(o.Webhooks[i].Name, &o.Webhooks[i].ClientConfig))
 		}
 		return c, nil
 	}
 	return nil, fmt.Errorf("%T is no webhook configuration", object)
+}
+
+func managersOf(object metav1.Object) []string {
+	var managers []string
+	for _, entry := range object.GetManagedFields() {
+		managers = append(managers, entry.Manager)
+	}
+	return managers
+}
+
+// managerPrefix begins the name under which an installation writes caBundle.
+const managerPrefix = fieldManager + "/"
+
+// managerOf is another name for each CA: so each installation sees whose a
+// configuration is. The API server takes 128 bytes.
+func managerOf(namespace, secret string) string {
+	name := managerPrefix + namespace + "/" + secret
+	if len(name) > 128 {
+		name = fmt.Sprintf("%s%x", managerPrefix, sha256.Sum256([]byte(name)))
+	}
+	return name
+}
+
+// ownedBy returns an error when another installation than the manager's keeps
+// its CA in the configuration: two would overwrite each other for ever.
+func (c *configuration) ownedBy(manager, name string) error {
+	for _, other := range c.managers {
+		if strings.HasPrefix(other, managerPrefix) && other != manager {
+			return fmt.Errorf("%w: %s %s belongs to %s, and this one is %s: name configurations of its own with --webhook-configurations; "+
+				"or, if the other is gone, delete this one and install it again", errOwned, c.kind, name,
+				strings.TrimPrefix(other, managerPrefix), strings.TrimPrefix(manager, managerPrefix))
+		}
+	}
+	return nil
 }
 
 // trusts says whether every webhook of the configuration has the CA in its bundle.
@@ -126,8 +163,9 @@ type view [configurations]*configuration
 // publication is the two webhook configurations, by which the API server learns
 // whom to trust.
 type publication struct {
-	client rest.Interface
-	name   string // of both
+	client  rest.Interface
+	name    string // of both
+	manager string // under which caBundle is written
 
 	mu   sync.Mutex
 	seen view
@@ -154,7 +192,7 @@ func (p *publication) publish(ctx context.Context, which int, c *configuration, 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err = p.client.Patch(types.ApplyPatchType).Resource(resources[which]).Name(p.name).
-		Param("fieldManager", fieldManager).Param("force", "true").Body(body).Do(ctx).Error()
+		Param("fieldManager", p.manager).Param("force", "true").Body(body).Do(ctx).Error()
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return errLater

@@ -65,7 +65,7 @@ func NewSelfManaged(config *rest.Config, o Options) (*SelfManaged, error) {
 			now:      o.Now,
 			log:      log.WithValues("namespace", o.Namespace, "secret", o.Secret),
 		},
-		published: publication{client: admission.RESTClient(), name: o.Configurations},
+		published: publication{client: admission.RESTClient(), name: o.Configurations, manager: managerOf(o.Namespace, o.Secret)},
 		leaf:      o.ServingRotation,
 		now:       o.Now,
 		log:       log,

@@ -81,7 +81,7 @@ func TestCertificatesNeedNoHand(t *testing.T) {
 	secret := secretOf(t, caSecret)
 	t.Run("berth owns name and caBundle and nothing else", func(t *testing.T) {
 		_, managed := caBundles(t)
-		expectOwner(t, managed, "berth-certs")
+		expectOwner(t, managed, "berth-certs/berth-system/berth-ca")
 	})
 	t.Run("applying the manifest again takes nothing away", func(t *testing.T) {
 		expectApplyingKeepsBundles(t, shippedManifest(t))
