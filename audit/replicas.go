@@ -122,7 +122,7 @@ func (r *Replicas) gone(object any) {
 	if err != nil {
 		return
 	}
-	_, name, _ = toolscache.SplitMetaNamespaceKey(name) //nolint:errcheck // what has just been made has the right form
+	_, name, _ = toolscache.SplitMetaNamespaceKey(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.known, name)
