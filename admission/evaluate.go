@@ -57,12 +57,8 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 		return Answer{Result: AllowedCompliant}, nil
 	}
 	question, invalid := review.question(asked.Operation)
-	if invalid != nil && exceedsLimit(invalid) {
-		decision := review.tooLarge(scope.policies, invalid)
-		return e.limited(&decision), nil
-	}
 	if invalid != nil {
-		return Answer{}, invalid
+		return e.invalid(review, scope, invalid)
 	}
 	question.OldExcluded = e.excludesOld(review)
 	q := cluster.Question{Question: question, Policies: scope.policies}
@@ -77,6 +73,16 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 		return Answer{}, met.err
 	}
 	return e.answer(&decision), nil
+}
+
+// invalid answers a review whose objects cannot be decoded: what is beyond the limits violates the policies, and all else is an
+// error.
+func (e *Evaluator) invalid(review *Review, s scope, err *field.Error) (Answer, error) {
+	if !exceedsLimit(err) {
+		return Answer{}, err
+	}
+	decision := review.tooLarge(s.policies, err)
+	return e.limited(&decision), nil
 }
 
 // TooLarge answers a review that is cut short, since the whole is larger than limit: nothing is known of its objects, and so

@@ -1,8 +1,8 @@
 package placement
 
 import (
-	"regexp"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -43,7 +43,7 @@ func validateRequirementValues(at *field.Path, from *v1alpha1.NodeRequirement) f
 			errs = append(errs, field.Forbidden(at.Child("values"), "the operators Exists and DoesNotExist take no values"))
 		}
 	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
-		if len(from.Values) != 1 || !integer.MatchString(from.Values[0]) {
+		if len(from.Values) != 1 || !isInteger(from.Values[0]) {
 			errs = append(errs, field.Invalid(at.Child("values"), from.Values,
 				"the operators Gt and Lt need one value, an integer of at most 18 digits without a sign"))
 		}
@@ -58,8 +58,11 @@ func validateRequirementValues(at *field.Path, from *v1alpha1.NodeRequirement) f
 	return errs
 }
 
-// integer is one that is a label value too, so without a sign, and fits into 64 bits.
-var integer = regexp.MustCompile(`^[0-9]{1,18}$`)
+// isInteger says whether a text is an integer that is a label value too, so without
+// a sign, and fits into 64 bits.
+func isInteger(text string) bool {
+	return text != "" && len(text) <= 18 && strings.Trim(text, "0123456789") == ""
+}
 
 func validateLabelValue(at *field.Path, value string) field.ErrorList {
 	var errs field.ErrorList
