@@ -73,8 +73,9 @@ func (e *evaluation) resolve() plan {
 	}
 	blamed := e.requiring(&wanted, key)
 	violations := violate(blamed, field.ErrorList{contradiction})
-	if rest := e.without(blamed); len(rest.acting) > 0 {
-		// What only warns must not keep a policy that denies from its effect.
+	if !slices.ContainsFunc(blamed, applicable.denies) {
+		// What only warns keeps no other policy from its effect.
+		rest := e.without(blamed)
 		others := rest.resolve()
 		others.items = append(others.items, leftOf(p.items, rest.acting)...)
 		others.violations = append(others.violations, violations...)
@@ -87,14 +88,10 @@ func (e *evaluation) resolve() plan {
 	return p
 }
 
-// without is the evaluation in which policies that contradict something, and do
-// not deny for it, wait: nothing acts where one of them denies. After the first
-// contradiction all that do not deny wait, so that there are two at most.
+// without is the evaluation in which policies that contradict something, and only
+// warn of it, wait: what they have they keep. After the first contradiction all
+// that do not deny wait, so that there are two at most.
 func (e *evaluation) without(blamed []applicable) *evaluation {
-	denies := func(a applicable) bool { return a.denies() }
-	if slices.ContainsFunc(blamed, denies) {
-		return &evaluation{}
-	}
 	waits := func(a applicable) bool {
 		return e.contradicted && !a.denies() || slices.ContainsFunc(blamed, func(b applicable) bool { return b.policy == a.policy })
 	}
