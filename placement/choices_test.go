@@ -151,7 +151,11 @@ func (c *choices) policies() []v1alpha1.PlacementPolicy {
 		}
 		p.Spec.NodeRequirements = c.requirements()
 		if c.pick(3) == 1 {
-			p.Spec.Tolerations = []v1alpha1.Toleration{v1alpha1.Toleration(c.toleration())}
+			toleration := v1alpha1.Toleration(c.toleration())
+			if toleration.Operator == corev1.TolerationOpExists {
+				toleration.Value = ""
+			}
+			p.Spec.Tolerations = []v1alpha1.Toleration{toleration}
 		}
 		if len(p.Spec.NodeSelector) == 0 || c.pick(2) == 0 {
 			p.Spec.NodeSelectorFrom = []v1alpha1.NodeSelectorSource{{Type: v1alpha1.NodeSelectorFromWorkloadSelector}}
