@@ -41,7 +41,7 @@ var noConflict = metav1.Condition{
 func eventuallyStatus(t *testing.T, c client.Client, policy *v1alpha1.PlacementPolicy, want v1alpha1.PlacementPolicyStatus) {
 	t.Helper()
 	diff := ""
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if err := c.Get(t.Context(), client.ObjectKeyFromObject(policy), policy); err != nil {
 			t.Fatal(err)
 		}
