@@ -21,8 +21,8 @@ const (
 	retryPeriod   = 2 * time.Second
 )
 
-// leaseName is the name of the Lease that the leader holds.
-const leaseName = "berth"
+// LeaseName is the name of the Lease that the leader holds: no replica may have it for its own.
+const LeaseName = "berth"
 
 // Election decides which replica writes.
 //
@@ -45,7 +45,7 @@ type elected = event.TypedGenericEvent[struct{}]
 func NewElection(mgr manager.Manager, namespace string) (*Election, error) {
 	lock, err := leaderelection.NewResourceLock(mgr.GetConfig(), mgr, leaderelection.Options{
 		LeaderElection:          true,
-		LeaderElectionID:        leaseName,
+		LeaderElectionID:        LeaseName,
 		LeaderElectionNamespace: namespace,
 		RenewDeadline:           renewDeadline,
 	})
@@ -79,7 +79,7 @@ func (e *Election) Start(ctx context.Context) error {
 	}
 	for ctx.Err() == nil {
 		elector, err := clientelection.NewLeaderElector(clientelection.LeaderElectionConfig{
-			Name:            leaseName,
+			Name:            LeaseName,
 			Lock:            e.lock,
 			LeaseDuration:   leaseDuration,
 			RenewDeadline:   renewDeadline,

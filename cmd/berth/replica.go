@@ -34,7 +34,7 @@ func addReplica(mgr manager.Manager, facts *live.Facts, namespace string, electi
 	}
 	leases := client.Leases(namespace)
 	name, pod := os.Getenv(podNameVariable), os.Getenv(podUIDVariable)
-	if name == "" {
+	if name == "" || name == audit.LeaseName {
 		name, pod = "berth-"+rand.String(10), ""
 	}
 	replica := audit.NewReplica(audit.ReplicaOptions{

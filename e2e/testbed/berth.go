@@ -141,7 +141,7 @@ func (cp *ControlPlane) defineBerth(name string, options BerthOptions) (*Berth, 
 		"--tls-private-key-file=" + serving.key,
 	}, options.Args...)...)
 	berth.path = options.Binary
-	berth.env = append(os.Environ(), "POD_NAME="+name) // Started again, it is the same replica.
+	berth.env = append(os.Environ(), "POD_NAME="+name+"-0") // Started again, it is the same replica.
 	return berth, nil
 }
 

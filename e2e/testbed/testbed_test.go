@@ -64,7 +64,7 @@ func TestProcessThatIsNotThereIsNamed(t *testing.T) {
 }
 
 func TestProcessCanBeStoppedAndKilledAndStartedAgain(t *testing.T) {
-	p := shell(t, `echo started; echo > ready; trap 'rm ready; echo asked to end; exit' TERM; while :; do sleep 0.05; done`)
+	p := shell(t, `trap 'rm ready; echo asked to end; exit' TERM; echo started; echo > ready; while :; do sleep 0.05; done`)
 	start(t, p)
 	if err := p.Start(t.Context()); err == nil {
 		t.Error("it was started twice")
@@ -134,13 +134,18 @@ func TestManifestsAreAppliedAsTheyAreButForTheAddressAndTheCA(t *testing.T) {
 	}
 	// Undone, the redirection leaves what is in the file.
 	want, got := webhookConfigurations(t, string(original)), webhookConfigurations(t, documents.webhooks)
-	for i, path := range []string{"/mutate-apps-v1-daemonset", "/validate-apps-v1-daemonset"} {
-		webhook := got[i]["webhooks"].([]any)[0].(map[string]any)
-		redirected := map[string]any{"url": "https://127.0.0.1:1234" + path, "caBundle": "YSBDQQ=="}
-		if diff := cmp.Diff(redirected, webhook["clientConfig"]); diff != "" {
-			t.Errorf("clientConfig (-want +got):\n%s", diff)
+	for i, paths := range [][]string{
+		{"/mutate-apps-v1-daemonset"},
+		{"/validate-apps-v1-daemonset", "/validate-berth-dev-v1alpha1-placementpolicy"},
+	} {
+		for j, path := range paths {
+			webhook := got[i]["webhooks"].([]any)[j].(map[string]any)
+			redirected := map[string]any{"url": "https://127.0.0.1:1234" + path, "caBundle": "YSBDQQ=="}
+			if diff := cmp.Diff(redirected, webhook["clientConfig"]); diff != "" {
+				t.Errorf("clientConfig (-want +got):\n%s", diff)
+			}
+			webhook["clientConfig"] = want[i]["webhooks"].([]any)[j].(map[string]any)["clientConfig"]
 		}
-		webhook["clientConfig"] = want[i]["webhooks"].([]any)[0].(map[string]any)["clientConfig"]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the rest of the webhook configurations (-want +got):\n%s", diff)
