@@ -11,6 +11,7 @@
 //	validation.go decision on the final object → denial of what is still to do
 //	answer.go     what goes into the audit log
 //	encode.go     answer → bytes
+//	policy.go     the review of a PlacementPolicy, all of it
 //	errors.go     why there is no answer
 //
 // It makes no API call, takes no lock and compiles nothing. The exception is a namespace younger than the snapshot, for which

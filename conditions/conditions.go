@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/version"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
@@ -75,6 +77,12 @@ var newEnv = sync.OnceValues(func() (*cel.Env, error) {
 	return extended.Env(environment.NewExpressions)
 })
 
+// What the schema of a policy allows. Beyond it nothing is compiled.
+const (
+	maxConditions = 64
+	maxExpression = 4096 // characters
+)
+
 // Compile compiles matchConditions. The errors name the condition and the place
 // in its expression.
 func Compile(list []v1alpha1.MatchCondition) (*Program, field.ErrorList) {
@@ -82,6 +90,9 @@ func Compile(list []v1alpha1.MatchCondition) (*Program, field.ErrorList) {
 		return &Program{}, nil
 	}
 	path := field.NewPath("spec", "matchConditions")
+	if len(list) > maxConditions {
+		return nil, field.ErrorList{field.TooMany(path, len(list), maxConditions)}
+	}
 	env, err := newEnv()
 	if err != nil {
 		return nil, field.ErrorList{field.InternalError(path, err)}
@@ -89,9 +100,14 @@ func Compile(list []v1alpha1.MatchCondition) (*Program, field.ErrorList) {
 	program := &Program{}
 	var errs field.ErrorList
 	for i, from := range list {
+		at := path.Index(i).Child("expression")
+		if utf8.RuneCountInString(from.Expression) > maxExpression {
+			errs = append(errs, field.TooLong(at, "", maxExpression))
+			continue
+		}
 		compiled, err := compile(env, from.Expression)
 		if err != nil {
-			errs = append(errs, field.Invalid(path.Index(i).Child("expression"), from.Expression, err.Error()))
+			errs = append(errs, field.Invalid(at, from.Expression, err.Error()))
 			continue
 		}
 		program.conditions = append(program.conditions, condition{from.Name, compiled})
@@ -102,10 +118,20 @@ func Compile(list []v1alpha1.MatchCondition) (*Program, field.ErrorList) {
 	return program, nil
 }
 
+// firstOf shows the first error where it is, and counts the others: each shows
+// the expression again.
+func firstOf(errs []*cel.Error, expression string) error {
+	shown := errs[0].ToDisplayString(common.NewTextSource(expression))
+	if more := len(errs) - 1; more > 0 {
+		shown += fmt.Sprintf("\n(%d more)", more)
+	}
+	return errors.New(shown)
+}
+
 func compile(env *cel.Env, expression string) (cel.Program, error) {
 	ast, issues := env.Compile(expression)
 	if issues.Err() != nil {
-		return nil, issues.Err()
+		return nil, firstOf(issues.Errors(), expression)
 	}
 	if ast.OutputType() != cel.BoolType {
 		return nil, fmt.Errorf("must yield a bool, and yields %s", ast.OutputType())

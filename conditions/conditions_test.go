@@ -59,6 +59,8 @@ func TestConditionsSeeTheRequestTheObjectsAndTheNamespace(t *testing.T) {
 
 func TestCompileNamesTheExpressionAndThePlace(t *testing.T) {
 	tests := map[string]struct{ expression, want string }{
+		"too long":            {strings.Repeat(" ", 4097) + "true", `spec.matchConditions[1].expression: Too long: may not be more than 4096`},
+		"very wrong":          {strings.Repeat("ü", 4000), "(99 more)"},
 		"out of syntax":       {`object.metadata.name ==`, `spec.matchConditions[1].expression: Invalid value: "object.metadata.name ==": ERROR: <input>:1:24: Syntax error`},
 		"an unknown variable": {`objekt.metadata.name == 'a'`, `undeclared reference to 'objekt'`},
 		"no bool":             {`'a' + 'b'`, `must yield a bool, and yields string`},

@@ -126,6 +126,23 @@ func TestValidatingWebhookKeepsTheRules(t *testing.T) {
 		TimeoutSeconds:          new(int32(5)),
 		AdmissionReviewVersions: []string{"v1"},
 		MatchConditions:         notCritical,
+	}, {
+		// A policy that does not compile is denied where berth can be asked, and can be written, and mended, where it cannot.
+		Name:         "policies.berth.dev",
+		ClientConfig: serviceAt("/validate-berth-dev-v1alpha1-placementpolicy"),
+		Rules: []admissionv1.RuleWithOperations{{
+			Operations: daemonSetWrites[0].Operations,
+			Rule: admissionv1.Rule{
+				APIGroups: []string{"berth.dev"}, APIVersions: []string{"v1alpha1"}, Resources: []string{"placementpolicies"},
+				Scope: new(admissionv1.ClusterScope),
+			},
+		}},
+		FailurePolicy:           new(admissionv1.Ignore),
+		MatchPolicy:             new(admissionv1.Equivalent),
+		SideEffects:             new(admissionv1.SideEffectClassNone),
+		TimeoutSeconds:          new(int32(5)),
+		AdmissionReviewVersions: []string{"v1"},
+		MatchConditions:         []admissionv1.MatchCondition{notBeingDeleted},
 	}}
 	got := decode[admissionv1.ValidatingWebhookConfiguration](t, "ValidatingWebhookConfiguration").Webhooks
 	if diff := cmp.Diff(want, got); diff != "" {

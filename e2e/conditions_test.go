@@ -55,7 +55,12 @@ func TestAMatchConditionThatDoesNotCompileIsInStatusAndDeniesUntilItIsMended(t *
 	applyPolicy(t, namespace, "conditional", anyNodes+poolA+onlyIf(`object.metadata.name == 'agent'`))
 	kubectl(t, "", "wait", "--for=condition=Ready", "--timeout=60s", "placementpolicy/conditional")
 
-	applyPolicy(t, namespace, "conditional", anyNodes+"nodeSelector: {e2e-pool: b}\n"+onlyIf(`objekt.metadata.name == 'agent'`))
+	broken := anyNodes + "nodeSelector: {e2e-pool: b}\n" + onlyIf(`objekt.metadata.name == 'agent'`)
+	refused := kubectlRejected(t, policyManifest(t, namespace, "conditional", broken), "apply", "-f", "-")
+	if want := `spec.matchConditions[0].expression: Invalid value: "objekt.metadata.name == 'agent'": ERROR: <input>:1:1: undeclared reference to 'objekt'`; !strings.Contains(refused, want) {
+		t.Errorf("kubectl said\n%s\nand nothing of\n%s", refused, want)
+	}
+	withoutAsking(t, func() { applyPolicy(t, namespace, "conditional", broken) })
 	kubectl(t, "", "wait", "--for=condition=Ready=False", "--timeout=60s", "placementpolicy/conditional")
 	message := kubectl(t, "", "get", "placementpolicy", "conditional", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`)
 	for _, want := range []string{`spec.matchConditions[0].expression: Invalid value: "objekt.metadata.name == 'agent'"`, `undeclared reference to 'objekt'`} {
@@ -67,7 +72,8 @@ func TestAMatchConditionThatDoesNotCompileIsInStatusAndDeniesUntilItIsMended(t *
 	if want := `metadata: Forbidden: policy "conditional" is invalid: ask a cluster admin to edit it: spec.matchConditions[0].expression`; !strings.HasPrefix(causes, want) {
 		t.Errorf("denied with %q, want %q", causes, want)
 	}
-	applyPolicy(t, namespace, "conditional", anyNodes+"nodeSelector: {e2e-pool: b}\nfailurePolicy: Ignore\n"+onlyIf(`objekt.metadata.name == 'agent'`))
+	// An update may keep what is wrong already.
+	applyPolicy(t, namespace, "conditional", "failurePolicy: Ignore\n"+broken)
 	if diff := cmp.Diff(map[string]string(nil), placed(t, namespace, agent(""))); diff != "" {
 		t.Errorf("nodeSelector with failurePolicy Ignore (-want +got):\n%s", diff)
 	}
@@ -77,6 +83,24 @@ func TestAMatchConditionThatDoesNotCompileIsInStatusAndDeniesUntilItIsMended(t *
 	if diff := cmp.Diff(map[string]string{"e2e-pool": "b"}, placed(t, namespace, agent(""))); diff != "" {
 		t.Errorf("nodeSelector by the mended policy (-want +got):\n%s", diff)
 	}
+}
+
+// withoutAsking writes policies while nobody is asked about them, as when no replica answers.
+func withoutAsking(t *testing.T, write func()) {
+	t.Helper()
+	ask := func(operations string) {
+		t.Helper()
+		kubectl(t, "", "patch", "validatingwebhookconfiguration/berth", "--type=json", "-p",
+			`[{"op":"test","path":"/webhooks/1/name","value":"policies.berth.dev"},{"op":"replace","path":"/webhooks/1/rules/0/operations","value":[`+operations+`]}]`)
+		// Until the API server has heard of it.
+		waitFor(t, "policies are asked about at "+operations, func() (bool, string) {
+			_, stderr, err := cp.Kubectl(t.Context(), policyManifest(t, "nowhere", "probe", poolA+onlyIf("nobody")), "create", "--dry-run=server", "-f", "-")
+			return (err == nil) == (operations == `"DELETE"`), stderr
+		})
+	}
+	ask(`"DELETE"`)
+	write()
+	ask(`"CREATE","UPDATE"`)
 }
 
 func TestAMatchConditionThatFailsGoesTheWayOfTheFailurePolicy(t *testing.T) {

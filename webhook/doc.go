@@ -11,6 +11,7 @@
 //	exchange.go  the body's way in, the answer's way out
 //	mutate.go    the body's answer: package admission, in its mutating phase
 //	validate.go  the same in its validating phase
+//	policies.go  another endpoint: PlacementPolicies, where they are written
 //	metrics.go   what is counted
 //
 // The request path makes no API call, takes no lock and compiles nothing: it reads one snapshot of Facts. The exception

@@ -89,7 +89,7 @@ func (e *endpoint) decide(ctx context.Context, x *exchange, snapshot *cluster.Sn
 	if x.tooLarge {
 		asked, err := x.review.LocateHead(x.body)
 		if err != nil {
-			return admission.Answer{}, asked, bodyTooLarge()
+			return admission.Answer{}, asked, bodyTooLarge(maxBody)
 		}
 		a, err := e.evaluator.TooLarge(ctx, asked, snapshot, maxBody)
 		return a, asked, undecided(err)
@@ -105,19 +105,24 @@ func (e *endpoint) decide(ctx context.Context, x *exchange, snapshot *cluster.Sn
 	return a, asked, undecided(err)
 }
 
-// fail answers an HTTP error. Faults of ours are logged; those of clients are for debugging, for anybody can make them.
+// fail answers an HTTP error.
 func (e *endpoint) fail(x *exchange, w http.ResponseWriter, f *failure) {
 	uid := x.review.UID()
-	switch {
-	case f.stack != "":
-		e.logger.Error(f.cause, "Request failed", "uid", uid, "stack", f.stack)
-	case f.cause != nil:
-		e.logger.Error(f.cause, "Request failed", "uid", uid)
-	default:
-		e.logger.V(1).Info("Request refused", "uid", uid, "code", f.code, "cause", f.message)
-	}
+	logFailure(e.logger, f, uid)
 	x.out = appendFailure(x.out[:0], f, uid)
 	x.send(w, f.code)
+}
+
+// logFailure logs faults of ours; those of clients are for debugging, for anybody can make them.
+func logFailure(logger logr.Logger, f *failure, uid string) {
+	switch {
+	case f.stack != "":
+		logger.Error(f.cause, "Request failed", "uid", uid, "stack", f.stack)
+	case f.cause != nil:
+		logger.Error(f.cause, "Request failed", "uid", uid)
+	default:
+		logger.V(1).Info("Request refused", "uid", uid, "code", f.code, "cause", f.message)
+	}
 }
 
 // logDenial writes the one line that a denial gets, without anything of the object but its name.

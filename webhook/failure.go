@@ -56,10 +56,10 @@ func internalError(r failureResult, cause error) *failure {
 }
 
 // bodyTooLarge is for a body that is no review by its head.
-func bodyTooLarge() *failure {
+func bodyTooLarge(limit int) *failure {
 	return &failure{
 		result: failedSize, code: http.StatusRequestEntityTooLarge, reason: metav1.StatusReasonRequestEntityTooLarge,
-		message: fmt.Sprintf("the body must not be larger than %d bytes", maxBody),
+		message: fmt.Sprintf("the body must not be larger than %d bytes", limit),
 	}
 }
 

@@ -29,6 +29,8 @@ const (
 	validatePath = "/validate-apps-v1-daemonset"
 
 	bestEffortValidatePath = "/validate-best-effort-apps-v1-daemonset"
+
+	validatePolicyPath = "/validate-berth-dev-v1alpha1-placementpolicy"
 )
 
 // serveOptions is the flags of berth serve.
@@ -153,6 +155,7 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	hooks.Register(mutatePath, webhook.NewMutator(facts, logger, excluded...))
 	hooks.Register(validatePath, webhook.NewValidator(facts, logger, excluded...))
 	hooks.Register(bestEffortValidatePath, webhook.NewBestEffortValidator(facts, logger, excluded...))
+	hooks.Register(validatePolicyPath, webhook.NewPolicyValidator(logger))
 
 	if err := addAudit(mgr, facts, o); err != nil {
 		return err

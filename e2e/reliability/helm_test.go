@@ -171,7 +171,7 @@ func (s *valueSet) expectFailurePolicies(t *testing.T, ignores bool) {
 	got := strings.Fields(kubectl(t, "get", "mutatingwebhookconfiguration,validatingwebhookconfiguration", s.objects(),
 		"-o", "jsonpath={range .items[*].webhooks[*]}{.name}={.failurePolicy}{.clientConfig.service.path} {end}"))
 	got = slices.DeleteFunc(got, func(webhook string) bool {
-		return !strings.HasPrefix(webhook, "mutate.") && !strings.HasPrefix(webhook, "validate.")
+		return !strings.Contains(webhook, "berth.dev=")
 	})
 	want := []string{"mutate.berth.dev=Fail/mutate-apps-v1-daemonset", "validate.berth.dev=Fail/validate-apps-v1-daemonset"}
 	if ignores {
@@ -181,6 +181,7 @@ func (s *valueSet) expectFailurePolicies(t *testing.T, ignores bool) {
 		want = slices.Insert(want, 1, "mutate.system.berth.dev=Ignore/mutate-apps-v1-daemonset")
 		want = append(want, "validate.system.berth.dev=Ignore/validate-best-effort-apps-v1-daemonset")
 	}
+	want = append(want, "policies.berth.dev=Ignore/validate-berth-dev-v1alpha1-placementpolicy")
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("failurePolicy (-want +got):\n%s", diff)
 	}

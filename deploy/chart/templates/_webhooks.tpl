@@ -25,6 +25,21 @@ oldObject == null || !has(oldObject.metadata.deletionTimestamp)
 {{- toJson $annotations }}
 {{- end }}
 
+{{/* Where a webhook is called, and whom the API server trusts there. Takes path and the root context. */}}
+{{- define "berth.clientConfig" -}}
+{{- $ := .root -}}
+service:
+  name: {{ include "berth.fullname" $ }}
+  namespace: {{ $.Release.Namespace }}
+  path: {{ .path }}
+  port: {{ ($.Values.service).port | default 443 }}
+{{- if eq $.Values.certs.source "files" }}
+{{- with $.Values.webhook.caBundle }}
+caBundle: {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/*
 One webhook. Takes tier, phase (mutate or validate) and the root context.
 Which requests come is decided here and not in berth: what is excluded must work
@@ -42,16 +57,7 @@ never stops a write, and holds it up for a second at most.
 name: {{ .phase }}.{{ $system | ternary "system." "" }}berth.dev
 admissionReviewVersions: [v1]
 clientConfig:
-  service:
-    name: {{ include "berth.fullname" $ }}
-    namespace: {{ $.Release.Namespace }}
-    path: /{{ eq .phase "mutate" | ternary "mutate" $validate }}-apps-v1-daemonset
-    port: {{ ($.Values.service).port | default 443 }}
-  {{- if eq $.Values.certs.source "files" }}
-  {{- with $.Values.webhook.caBundle }}
-  caBundle: {{ . }}
-  {{- end }}
-  {{- end }}
+  {{- include "berth.clientConfig" (dict "root" $ "path" (printf "/%s-apps-v1-daemonset" (eq .phase "mutate" | ternary "mutate" $validate))) | nindent 2 }}
 rules:
   - apiGroups: [apps]
     apiVersions: [v1]
