@@ -30,7 +30,8 @@ func shell(t *testing.T, folder, commands string, env ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", commands)
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), env...)
+	// As from a user's shell, and not from make test.
+	cmd.Env = append(append(os.Environ(), "MAKELEVEL=", "MAKEFLAGS="), env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
