@@ -30,16 +30,19 @@ func (s *Snapshot) Select(q *Question) placement.Applicable {
 // Evaluate decides on the DaemonSet, on the snapshot's nodes unless the question
 // has others.
 func (s *Snapshot) Evaluate(q *Question) placement.Decision {
-	if q.Nodes == nil {
-		q.Nodes = s.nodes
-	}
+	s.addNodes(q)
 	return s.Select(q).Decide(&q.Question)
 }
 
 // Verdicts says of each policy that selects the DaemonSet what it wants of it.
 func (s *Snapshot) Verdicts(q *Question) []placement.Verdict {
-	if q.Nodes == nil {
+	s.addNodes(q)
+	return s.Select(q).Verdicts(&q.Question)
+}
+
+// addNodes gives the question the snapshot's nodes, where these are known.
+func (s *Snapshot) addNodes(q *Question) {
+	if q.Nodes == nil && s.nodes != nil {
 		q.Nodes = s.nodes
 	}
-	return s.Select(q).Verdicts(&q.Question)
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -18,9 +19,19 @@ func main() {
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	if err := newCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		os.Exit(1)
+		if !errors.Is(err, errFindings) { // these are said already
+			fmt.Fprintln(os.Stderr, "error:", err)
+		}
+		os.Exit(exitCode(err))
 	}
+}
+
+// exitCode is 1 for what a check has found, and 2 where a command could not run.
+func exitCode(err error) int {
+	if errors.Is(err, errFindings) {
+		return 1
+	}
+	return 2
 }
 
 func newCommand() *cobra.Command {
@@ -41,6 +52,6 @@ into the pod template, and rejects DaemonSets that cannot have them.`,
 		return fmt.Errorf("%w\nSee '%s --help' for usage", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServeCommand(), newEnforceCommand(), newVersionCommand())
+	root.AddCommand(newCheckCommand(), newServeCommand(), newEnforceCommand(), newVersionCommand())
 	return root
 }

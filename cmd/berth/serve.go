@@ -33,6 +33,15 @@ const (
 	validatePolicyPath = "/validate-berth-dev-v1alpha1-placementpolicy"
 )
 
+// berthNamespace is where the chart is installed by default.
+const berthNamespace = "berth-system"
+
+// What the webhook configurations exclude by default.
+var (
+	excludedNamespaces      = []string{"kube-system", "kube-public", "kube-node-lease", berthNamespace}
+	excludedPriorityClasses = []string{"system-node-critical", "system-cluster-critical"}
+)
+
 // serveOptions is the flags of berth serve.
 type serveOptions struct {
 	kubeconfig string
@@ -109,9 +118,9 @@ func (o *serveOptions) flagGroups() []flagGroup {
 
 	auditing := newFlagGroup("Audit")
 	auditing.flags.StringSliceVar(&o.excluded.Namespaces, "excluded-namespaces",
-		[]string{"kube-system", "kube-public", "kube-node-lease", "berth-system"}, "`namespaces` that the webhook configurations exclude: no policy applies there")
+		excludedNamespaces, "`namespaces` that the webhook configurations exclude: no policy applies there")
 	auditing.flags.StringSliceVar(&o.excluded.PriorityClasses, "excluded-priority-classes",
-		[]string{"system-node-critical", "system-cluster-critical"}, "priority `classes` that the webhook configurations exclude")
+		excludedPriorityClasses, "priority `classes` that the webhook configurations exclude")
 	auditing.flags.StringVar(&o.namespaceSelector, "namespace-selector", "", "label `selector`, as JSON, of the namespaces that the webhook configurations are for (default: all)")
 	auditing.flags.BoolVar(&o.excluded.SystemTier, "system-tier", false, "the webhook configurations have a tier for what they exclude, but for the namespace of --leader-election-namespace")
 

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	admissionv1 "k8s.io/api/admission/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+
+	"berth.dev/berth/admission"
+	"berth.dev/berth/cluster"
+	"berth.dev/berth/coverage"
+	"berth.dev/berth/manifests"
+	"berth.dev/berth/placement"
+	"berth.dev/berth/report"
+)
+
+// checker asks the server's own code about DaemonSets from files: as if each were created, or applied where it is stored.
+type checker struct {
+	live      *liveCluster // nil: none
+	options   *checkOptions
+	set       *manifests.Set
+	snapshot  *cluster.Snapshot
+	evaluator admission.Evaluator
+	review    admission.Review
+}
+
+func newChecker(o *checkOptions, set *manifests.Set, live *liveCluster) *checker {
+	c := &checker{live: live, options: o, set: set, snapshot: set.Snapshot()}
+	c.evaluator = admission.Evaluator{
+		Namespaces: emptyNamespaces{}, Memory: unshared{}, ExcludedPriorityClasses: o.excluded.PriorityClasses, Answer: admission.Mutation,
+	}
+	return c
+}
+
+// emptyNamespaces takes every namespace that is not among the input for one without labels.
+type emptyNamespaces struct{}
+
+// Namespace implements admission.Namespaces.
+func (emptyNamespaces) Namespace(_ context.Context, name string) (placement.Namespace, error) {
+	return manifests.NewNamespace(name, nil, nil), nil
+}
+
+// unshared is the server's budget for what matchConditions look at, for one who asks alone.
+type unshared struct{}
+
+// Size implements admission.Budget.
+func (unshared) Size() int64 { return 32 << 20 }
+
+// Take implements admission.Budget.
+func (unshared) Take(bytes int64) bool { return bytes <= 32<<20 }
+
+// Give implements admission.Budget.
+func (unshared) Give(int64) {}
+
+// check looks at all DaemonSets.
+func (c *checker) check(ctx context.Context) (*report.Report, error) {
+	var daemonSets []report.DaemonSet
+	for i := range c.set.DaemonSets {
+		ds, err := c.daemonSet(ctx, &c.set.DaemonSets[i])
+		if err != nil {
+			return nil, err
+		}
+		daemonSets = append(daemonSets, *ds)
+	}
+	var findings []report.Finding
+	for _, p := range c.set.Problems {
+		findings = append(findings, report.Finding{
+			Rule: string(p.Rule), Severity: report.Error, Object: p.Object, Message: p.Message, Place: report.Place(p.Place),
+		})
+	}
+	if len(c.set.Nodes) == 0 && len(daemonSets) > 0 {
+		findings = append(findings, report.Finding{
+			Rule: "unknown-nodes", Severity: report.Note, Object: "nodes", Place: daemonSets[0].Place,
+			Message: "no nodes are among the input, so where pods run is not known: add kubectl get nodes -o yaml with --nodes",
+		})
+	}
+	return report.New(daemonSets, findings), nil
+}
+
+// daemonSet looks at one.
+func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet) (*report.DaemonSet, error) {
+	object := from.Object
+	if object.Namespace == "" {
+		object.Namespace = c.options.namespace
+	}
+	ds := &report.DaemonSet{
+		Namespace: object.Namespace, Name: object.Name + object.GenerateName, Place: report.Place(from.Field("")),
+	}
+	find := func(rule string, severity report.Severity, path, message string) {
+		ds.Findings = append(ds.Findings, report.Finding{
+			Rule: rule, Severity: severity, Object: "DaemonSet/" + ds.Namespace + "/" + ds.Name, Field: path, Message: message,
+			Place: report.Place(from.Field(path)),
+		})
+	}
+	if c.excludes(object) {
+		ds.Verdict = report.Excluded
+		ds.Nodes = c.coverage(object)
+		return ds, nil
+	}
+	if _, known := c.snapshot.Namespace(object.Namespace); !known && len(c.set.Policies) > 0 {
+		find("assumed-namespace", report.Note, "metadata.namespace",
+			"namespace "+object.Namespace+" is not among the input: it is taken to have no labels and annotations; add it with --namespaces")
+	}
+	raw, old, err := c.written(ctx, object, from.JSON)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", from.Field(""), err)
+	}
+	answer, err := c.ask(ctx, object, raw, old)
+	if malformed, ok := errors.AsType[*field.Error](err); ok {
+		ds.Verdict = report.Denied
+		find("malformed", report.Error, strings.TrimPrefix(malformed.Field, "request.object."), malformed.Error())
+		return ds, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("%s: %w", from.Field(""), err)
+	}
+	ds.Policies = slices.Clone(answer.Policies)
+	for _, err := range answer.Denied {
+		find("policy-violation", report.Error, err.Field, err.Error())
+	}
+	for _, warning := range answer.Warnings {
+		find("policy-warning", report.Warning, "spec.template.spec", warning)
+	}
+	if answer.AuditedDenial {
+		find("audited-violation", report.Note, "spec.template.spec", "a policy in mode Audit would deny this if it were enforced")
+	}
+	ds.Verdict = verdicts[answer.Result]
+	return ds, c.apply(ds, raw, &answer)
+}
+
+// excludes tells whether the webhook configurations leave the DaemonSet out.
+func (c *checker) excludes(ds *appsv1.DaemonSet) bool {
+	excluded := &c.options.excluded
+	if excluded.SystemTier {
+		return ds.Namespace == berthNamespace
+	}
+	return slices.Contains(excluded.Namespaces, ds.Namespace) || slices.Contains(excluded.PriorityClasses, ds.Spec.Template.Spec.PriorityClassName)
+}
+
+var verdicts = map[admission.Result]report.Verdict{
+	admission.AllowedNoPolicy:  report.NoPolicy,
+	admission.AllowedCompliant: report.Unchanged,
+	admission.Patched:          report.Changed,
+	admission.DeniedViolation:  report.Denied,
+	admission.DeniedLimit:      report.Denied,
+	admission.AllowedLimit:     report.Unchanged,
+}
+
+// written is the object that the API server would get to store, and the one that is stored; nil where none is.
+func (c *checker) written(ctx context.Context, ds *appsv1.DaemonSet, manifest []byte) (raw, old []byte, err error) {
+	// Every stored DaemonSet says its namespace.
+	raw, err = jsonpatch.MergePatch(manifest, fmt.Appendf(nil, `{"metadata":{"namespace":%q}}`, ds.Namespace))
+	if err != nil {
+		return nil, nil, err
+	}
+	if old, err = c.live.stored(ctx, ds.Namespace, ds.Name); err != nil || old == nil {
+		return raw, nil, err
+	}
+	raw, err = appliedTo(old, raw)
+	return raw, old, err
+}
+
+// ask puts the object before the server's code, in the review that the API server would send.
+func (c *checker) ask(ctx context.Context, ds *appsv1.DaemonSet, raw, old []byte) (admission.Answer, error) {
+	operation := admissionv1.Create
+	if old != nil {
+		operation = admissionv1.Update
+	}
+	body, err := json.Marshal(admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
+		Request: &admissionv1.AdmissionRequest{
+			UID:       "check",
+			Kind:      metav1.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSet"},
+			Resource:  metav1.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"},
+			Namespace: ds.Namespace, Name: ds.Name, Operation: operation,
+			UserInfo: authenticationv1.UserInfo{Username: c.options.user},
+			Object:   runtime.RawExtension{Raw: raw}, OldObject: runtime.RawExtension{Raw: old},
+		},
+	})
+	if err != nil {
+		return admission.Answer{}, err
+	}
+	if err := c.review.Locate(body); err != nil {
+		return admission.Answer{}, err
+	}
+	asked, invalid := c.review.Request()
+	if invalid != nil {
+		return admission.Answer{}, invalid
+	}
+	return c.evaluator.Evaluate(ctx, &c.review, asked, c.snapshot)
+}
+
+// apply adds what the patch changes, and where the pods run then.
+func (c *checker) apply(ds *report.DaemonSet, raw []byte, answer *admission.Answer) error {
+	if len(answer.Patch) > 0 {
+		ds.Patch = answer.Patch.AppendJSON(nil)
+		operations, err := jsonpatch.DecodePatch(ds.Patch)
+		if err != nil {
+			return fmt.Errorf("decode berth's own patch: %w", err)
+		}
+		patched, err := operations.Apply(raw)
+		if err != nil {
+			return fmt.Errorf("apply berth's own patch: %w", err)
+		}
+		if ds.Diff, err = unifiedDiff(ds.Place.File, raw, patched); err != nil {
+			return err
+		}
+		raw = patched
+	}
+	object := &appsv1.DaemonSet{}
+	if err := json.Unmarshal(raw, object); err != nil {
+		return fmt.Errorf("decode what would be stored: %w", err)
+	}
+	if ds.Verdict != report.Denied {
+		ds.Nodes = c.coverage(object)
+	}
+	return nil
+}
+
+func (c *checker) coverage(ds *appsv1.DaemonSet) *coverage.Coverage {
+	if len(c.set.Nodes) == 0 {
+		return nil
+	}
+	nodes := coverage.Of(&ds.Spec.Template, c.set.Nodes)
+	return &nodes
+}
+
+// unifiedDiff compares two objects as YAML.
+func unifiedDiff(file string, before, after []byte) (string, error) {
+	from, err := yaml.JSONToYAML(before)
+	if err != nil {
+		return "", err
+	}
+	to, err := yaml.JSONToYAML(after)
+	if err != nil {
+		return "", err
+	}
+	return udiff.Unified(file, file+" with berth", string(from), string(to)), nil
+}

@@ -1,0 +1,151 @@
+package manifests_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"berth.dev/berth/manifests"
+)
+
+func read(t *testing.T, content string) *manifests.Set {
+	t.Helper()
+	var set manifests.Set
+	if err := set.ReadPath("-", strings.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	return &set
+}
+
+const rendered = `---
+# Source: agent/templates/daemonset.yaml
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: agent
+spec:
+  template:
+    spec:
+      nodeSelector:
+        example.com/pool: a
+---
+# only a comment
+---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Node, metadata: {name: n-1}}
+- apiVersion: apps/v1beta2
+  kind: DaemonSet
+  metadata: {name: old}
+  spec: {template: {spec: {containers: [{name: a, imagge: b}]}}}
+- {apiVersion: v1, kind: Namespace, metadata: {name: demo}}
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: other}}
+---
+{"apiVersion": "berth.dev/v1alpha1", "kind": "PlacementPolicyList", "items": [{"metadata": {"name": "pool"}, "spec": {"nodeSelector": {"pool": "a"}}}]}
+`
+
+func TestEveryDocumentAndEveryItemOfAListIsReadWithItsPlace(t *testing.T) {
+	set := read(t, rendered)
+	type found struct {
+		DaemonSets, Problems              []string
+		Policies, Namespaces, Nodes, Rest int
+	}
+	got := found{Policies: len(set.Policies), Namespaces: len(set.Namespaces), Nodes: len(set.Nodes), Rest: set.Others}
+	for _, ds := range set.DaemonSets {
+		place := ds.Field("")
+		got.DaemonSets = append(got.DaemonSets, ds.Object.Name+" at "+place.String()+" from "+place.Source)
+	}
+	for _, p := range set.Problems {
+		got.Problems = append(got.Problems, p.Place.String()+" "+p.Object+" "+string(p.Rule)+": "+p.Message)
+	}
+	want := found{
+		DaemonSets: []string{"agent at (stdin):3:1 from agent/templates/daemonset.yaml", "old at (stdin):19:3 from "},
+		Problems: []string{
+			"(stdin):19:3 DaemonSet/old old-api-version: apps/v1beta2 is not served any more: use apps/v1, as which it is checked here",
+			`(stdin):22:51 DaemonSet/old unknown-field: unknown field "spec.template.spec.containers[0].imagge": the API server would drop it, and kubectl refuses it`,
+		},
+		Policies: 1, Namespaces: 1, Nodes: 1, Rest: 1,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
+	}
+	for path, want := range map[string]string{
+		"spec.template.spec.nodeSelector[example.com/pool]": "(stdin):11:9",
+		"spec.template.spec.nodeSelector[pool]":             "(stdin):10:7",
+		"spec.template.spec.affinity.nodeAffinity":          "(stdin):9:5",
+		"metadata.namespace":                                "(stdin):5:1",
+	} {
+		if got := set.DaemonSets[0].Field(path).String(); got != want {
+			t.Errorf("%s is at %s, not %s", path, got, want)
+		}
+	}
+}
+
+func TestWhatCannotBeReadNamesTheFileAndTheLine(t *testing.T) {
+	for content, want := range map[string]string{
+		"apiVersion: v1\nkind: Pod\n---\n\nc: [\n":         "(stdin): yaml: line 5: did not find expected node content",
+		"apiVersion: v1\nkind: Pod\n---\na: 1\nb: 2\na: 3": `(stdin): yaml: unmarshal errors: line 6: key "a" already set in map`,
+		"# nothing\n---\nkind: DaemonSet":                  "(stdin):3:1: not an object of the Kubernetes API: it has no apiVersion or no kind",
+		"- a":                                              "(stdin):1:1: not an object of the Kubernetes API: ",
+		"apiVersion: v1\nkind: List\nitems: [1]":           "(stdin):3:9: not an object of the Kubernetes API: ",
+		"apiVersion: v1\nkind: List\nitems: {}":            "(stdin):1:1: not an object of the Kubernetes API: ",
+	} {
+		var set manifests.Set
+		if err := set.ReadPath("-", strings.NewReader(content)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", content, err, want)
+		}
+	}
+}
+
+func TestAnObjectThatIsNotWhatItSaysIsAProblem(t *testing.T) {
+	set := read(t, "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent}\nspec: {template: {spec: {nodeSelector: [a]}}}")
+	if len(set.DaemonSets) != 0 || len(set.Problems) != 1 || set.Problems[0].Rule != manifests.RuleMalformed {
+		t.Errorf("read %v, %v", set.DaemonSets, set.Problems)
+	}
+}
+
+func TestAFolderIsReadWithTheFoldersInIt(t *testing.T) {
+	folder := t.TempDir()
+	for name, content := range map[string]string{
+		"a.yaml": "{apiVersion: v1, kind: Node, metadata: {name: a}}", "below/b.json": `{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}}`,
+		"README.md": "not: [yaml",
+	} {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var set manifests.Set
+	if err := set.ReadPath(folder, nil); err != nil || len(set.Nodes) != 2 {
+		t.Errorf("read %d nodes: %v", len(set.Nodes), err)
+	}
+	if err := set.ReadPath(filepath.Join(folder, "nothing"), nil); err == nil {
+		t.Error("a file that is not there is read")
+	}
+}
+
+func TestAPolicyThatDoesNotCompileIsAProblemAtItsField(t *testing.T) {
+	set := read(t, `apiVersion: berth.dev/v1alpha1
+kind: PlacementPolicy
+metadata: {name: pool}
+spec:
+  nodeSelector: {pool: a}
+  matchConditions:
+  - name: only
+    expression: objekt == null
+`)
+	snapshot := set.Snapshot()
+	if len(set.Problems) != 1 || set.Problems[0].Rule != manifests.RuleInvalidPolicy || set.Problems[0].Place.String() != "(stdin):8:5" {
+		t.Errorf("problems %v", set.Problems)
+	}
+	if snapshot.Policies().Len() != 1 {
+		t.Error("the policy is not in the snapshot: its failurePolicy has no say")
+	}
+}

@@ -1,0 +1,158 @@
+package report_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
+
+	"berth.dev/berth/coverage"
+	"berth.dev/berth/report"
+)
+
+var update = flag.Bool("update", false, "write the golden files: read their diff before you commit it")
+
+// found has one of everything, and texts that mean something to each format.
+func found() *report.Report {
+	at := func(line, column int) report.Place { return report.Place{File: "agent.yaml", Line: line, Column: column} }
+	rendered := report.Place{File: "(stdin)", Line: 3, Column: 1, Source: "chart/templates/ds.yaml"}
+	return report.New([]report.DaemonSet{{
+		Namespace: "team-a", Name: "agent", Place: at(1, 1), Verdict: report.Changed, Policies: []string{"own-label", "pools"},
+		Patch: []byte(`[{"op":"add","path":"/spec/template/spec/nodeSelector","value":{"app":"agent"}}]`),
+		Diff:  "--- agent.yaml\n+++ agent.yaml with berth\n@@ -1 +1,2 @@\n spec:\n+  nodeSelector: {app: agent} # ``` |\n",
+		Nodes: &coverage.Coverage{Total: 3, Runs: []string{"n-1"}, Excluded: []coverage.Group{
+			{Reason: "no label app=agent", Nodes: []string{"n-2", "n-3"}},
+		}},
+		Findings: []report.Finding{{
+			Rule: "policy-warning", Severity: report.Warning, Object: "DaemonSet/team-a/agent", Field: "spec.template.spec", Message: "matches 1 of 3 nodes: 100% of\nthem, <b>", Place: at(9, 5),
+		}, {
+			Rule: "assumed-namespace", Severity: report.Note, Object: "DaemonSet/team-a/agent", Message: "namespace team-a is not among the input", Place: at(4, 3),
+		}},
+	}, {
+		Namespace: "default", Name: "denied", Place: rendered, Verdict: report.Denied, Policies: []string{"own-label"},
+		Findings: []report.Finding{{
+			Rule: "policy-violation", Severity: report.Error, Object: "DaemonSet/default/denied", Field: "spec.template.spec.nodeSelector[app]",
+			Message: `spec.template.spec.nodeSelector[app]: Invalid value: "b": policy "own-label" requires "a"`, Place: rendered,
+		}},
+	}, {
+		Namespace: "kube-system", Name: "cni", Place: at(30, 1), Verdict: report.Excluded,
+	}}, []report.Finding{{
+		Rule: "invalid-policy", Severity: report.Error, Object: "PlacementPolicy/pools", Message: "spec: Required value: a | b", Place: at(40, 3),
+	}})
+}
+
+func write(t *testing.T, r *report.Report, format string) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := r.Write([]report.Output{{Format: format}}, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestEachFormatIsWhatItsGoldenFileSays(t *testing.T) {
+	for _, format := range report.Formats() {
+		t.Run(format, func(t *testing.T) {
+			got, path := write(t, found(), format), filepath.Join("testdata", format+".golden")
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", format, diff)
+			}
+		})
+	}
+}
+
+func TestSARIFIsValidByItsSchemaAndEveryRuleIsDescribed(t *testing.T) {
+	for name, r := range map[string]*report.Report{"findings": found(), "nothing": report.New(nil, nil)} {
+		parsed, err := sarif.FromString(write(t, r, "sarif"), sarif.WithStrictValidation())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := parsed.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, rule := range parsed.Runs[0].Tool.Driver.Rules {
+			if rule.ShortDescription == nil || *rule.ShortDescription.Text == "" {
+				t.Errorf("%s: rule %s is not described", name, *rule.ID)
+			}
+		}
+	}
+}
+
+func TestJUnitIsXMLWithAFailureForEachThatHasAnError(t *testing.T) {
+	var suites struct {
+		Tests    int `xml:"tests,attr"`
+		Failures int `xml:"failures,attr"`
+	}
+	if err := xml.Unmarshal([]byte(write(t, found(), "junit")), &suites); err != nil || suites.Tests != 4 || suites.Failures != 2 {
+		t.Errorf("%d tests, %d failures: %v", suites.Tests, suites.Failures, err)
+	}
+}
+
+func TestGitHubHasErrorsFirstAndIsToldHowManyItDoesNotShow(t *testing.T) {
+	var findings []report.Finding
+	for i := range 25 {
+		severity := []report.Severity{report.Warning, report.Error}[i%2]
+		findings = append(findings, report.Finding{Rule: "r", Severity: severity, Object: "o", Message: fmt.Sprint(i), Place: report.Place{File: "a,b:c.yaml", Line: i, Column: 1}})
+	}
+	lines := strings.Split(strings.TrimSpace(write(t, report.New(nil, findings), "github")), "\n")
+	if len(lines) != 26 || lines[0] != "::error file=a%2Cb%3Ac.yaml,line=1,col=1,title=berth%3A r::o: 1" || !strings.HasPrefix(lines[12], "::warning ") ||
+		lines[25] != "GitHub shows 10 annotations of each kind for a step: it does not show 5 annotations of these, which are in this log." {
+		t.Errorf("GitHub is told\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+func TestMarkdownFitsACommentAndSaysWhatDidNot(t *testing.T) {
+	r := found()
+	for i := range 2000 {
+		r.Findings = append(r.Findings, report.Finding{Rule: "r", Severity: report.Note, Object: "o", Message: strings.Repeat("a", 100), Place: report.Place{Line: i}})
+	}
+	got := write(t, r, "markdown")
+	if len(got) > 65_536 || !strings.HasSuffix(got, " did not fit.\n") {
+		t.Errorf("%d bytes, and the end is %q", len(got), got[len(got)-80:])
+	}
+}
+
+func TestAnOutputIsAFormatAndMaybeAFile(t *testing.T) {
+	for text, want := range map[string]report.Output{"table": {Format: "table"}, "sarif=out.sarif": {Format: "sarif", File: "out.sarif"}} {
+		if got, err := report.ParseOutput(text); err != nil || got != want {
+			t.Errorf("%s is %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "xml", "json=", "=file"} {
+		if _, err := report.ParseOutput(text); err == nil || !strings.Contains(err.Error(), "github, json, junit") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "out")
+	if err := found().Write([]report.Output{{Format: "json", File: path}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != write(t, found(), "json") {
+		t.Errorf("the file has %s: %v", content, err)
+	}
+}
+
+func TestSeverityDecidesWhatFails(t *testing.T) {
+	warning := report.New(nil, []report.Finding{{Severity: report.Warning}})
+	for from, want := range map[string][2]bool{"error": {true, false}, "warning": {true, true}, "never": {false, false}} {
+		if got := [2]bool{found().Fails(from), warning.Fails(from)}; got != want {
+			t.Errorf("--fail-on %s: %v, want %v", from, got, want)
+		}
+	}
+}
