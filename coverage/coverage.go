@@ -32,12 +32,14 @@ type Group struct {
 // Of returns where the pods of a template run.
 func Of(pod *corev1.PodTemplateSpec, nodes []*corev1.Node) Coverage {
 	template := placement.TemplateOf(pod.Labels, &pod.Spec)
-	tolerations := placement.NewPodTolerations(&template)
-	affinity := nodeaffinity.NewRequiredNodeAffinity(nil, pod.Spec.Affinity)
+	p := predicate{
+		nodeName: pod.Spec.NodeName, nodeSelector: pod.Spec.NodeSelector, keys: slices.Sorted(maps.Keys(pod.Spec.NodeSelector)),
+		affinity: nodeaffinity.NewRequiredNodeAffinity(nil, pod.Spec.Affinity), tolerations: placement.NewPodTolerations(&template),
+	}
 	coverage := Coverage{Total: len(nodes), Runs: []string{}}
 	excluded := map[string][]string{}
 	for _, node := range nodes {
-		switch reason := whyNot(&pod.Spec, affinity, &tolerations, node); reason {
+		switch reason := p.whyNot(node); reason {
 		case "":
 			coverage.Runs = append(coverage.Runs, node.Name)
 		default:
@@ -55,26 +57,35 @@ func Of(pod *corev1.PodTemplateSpec, nodes []*corev1.Node) Coverage {
 	return coverage
 }
 
+// predicate is what a template asks of each node.
+type predicate struct {
+	nodeName     string
+	nodeSelector map[string]string
+	keys         []string // of nodeSelector, sorted
+	affinity     nodeaffinity.RequiredNodeAffinity
+	tolerations  placement.PodTolerations
+}
+
 // whyNot is what keeps the pods from the node; "" where nothing does.
-func whyNot(pod *corev1.PodSpec, affinity nodeaffinity.RequiredNodeAffinity, tolerations *placement.PodTolerations, node *corev1.Node) string {
-	if pod.NodeName != "" && pod.NodeName != node.Name {
+func (p *predicate) whyNot(node *corev1.Node) string {
+	if p.nodeName != "" && p.nodeName != node.Name {
 		return "spec.nodeName is another one"
 	}
 	var missing []string
-	for _, key := range slices.Sorted(maps.Keys(pod.NodeSelector)) {
-		if value, labelled := node.Labels[key]; !labelled || value != pod.NodeSelector[key] {
-			missing = append(missing, key+"="+pod.NodeSelector[key])
+	for _, key := range p.keys {
+		if value, labelled := node.Labels[key]; !labelled || value != p.nodeSelector[key] {
+			missing = append(missing, key+"="+p.nodeSelector[key])
 		}
 	}
 	if len(missing) > 0 {
 		return "no label " + strings.Join(missing, ", ")
 	}
 	// As in the controller, an expression that does not parse is no match.
-	if matches, _ := affinity.Match(node); !matches {
+	if matches, _ := p.affinity.Match(node); !matches {
 		return "the required node affinity does not match"
 	}
 	var taints []string
-	for _, taint := range tolerations.Untolerated(node.Spec.Taints) {
+	for _, taint := range p.tolerations.Untolerated(node.Spec.Taints) {
 		taints = append(taints, taint.ToString())
 	}
 	if len(taints) > 0 {

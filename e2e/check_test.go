@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -80,8 +81,11 @@ type answer struct {
 }
 
 func answerOf(ds *appsv1.DaemonSet) string {
-	pod := ds.Spec.Template.Spec
-	encoded, _ := json.Marshal([]any{pod.NodeSelector, pod.Affinity, pod.Tolerations, ds.Annotations[injectedAnnotation]}) // of the API's types
+	return placementOf(&ds.Spec.Template.Spec) + ds.Annotations[injectedAnnotation]
+}
+
+func placementOf(pod *corev1.PodSpec) string {
+	encoded, _ := json.Marshal([]any{pod.NodeSelector, pod.Affinity, pod.Tolerations}) // of the API's types
 	return string(encoded)
 }
 
@@ -126,31 +130,38 @@ func serverAnswers(t *testing.T, manifest string) answer {
 	return a
 }
 
-// checkAnswers asks berth check about all at once, by name.
-func checkAnswers(t *testing.T, facts string, manifests []string) map[string]answer {
+// checked is what berth check says of one DaemonSet.
+type checked struct {
+	Namespace, Name string
+	Patch           json.RawMessage
+	Placement       *corev1.PodSpec // of which the report has three fields
+	Findings        []struct{ Rule, Message string }
+}
+
+// check runs berth check, which has to find an error.
+func check(t *testing.T, input string, flags ...string) []checked {
 	t.Helper()
-	input := facts + "\n---\n" + strings.Join(manifests, "\n---\n")
-	stdout, _, err := cp.Run(t.Context(), input, berth.Binary, "check", "-f", "-", "-o", "json", "--as", "berth-testbed-admin")
+	stdout, _, err := cp.Run(t.Context(), input, berth.Binary, append([]string{"check", "-f", "-", "-o", "json", "--as", "berth-testbed-admin"}, flags...)...)
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 		t.Fatalf("berth check ended with %v, not with 1", err)
 	}
-	var said struct {
-		DaemonSets []struct {
-			Namespace, Name string
-			Patch           json.RawMessage
-			Findings        []struct{ Rule, Message string }
-		}
-	}
+	var said struct{ DaemonSets []checked }
 	if err := json.Unmarshal([]byte(stdout), &said); err != nil {
 		t.Fatal(err)
 	}
+	return said.DaemonSets
+}
+
+// checkAnswers asks berth check about all at once, by name.
+func checkAnswers(t *testing.T, input string, manifests []string, flags ...string) map[string]answer {
+	t.Helper()
 	written := map[string]*appsv1.DaemonSet{}
 	for _, manifest := range manifests {
 		ds := parse(t, manifest)
 		written[ds.Namespace+"/"+ds.Name] = ds
 	}
 	answers := map[string]answer{}
-	for _, ds := range said.DaemonSets {
+	for _, ds := range check(t, input+"\n---\n"+strings.Join(manifests, "\n---\n"), flags...) {
 		name, a := ds.Namespace+"/"+ds.Name, answer{}
 		for _, finding := range ds.Findings {
 			switch finding.Rule {
@@ -204,12 +215,16 @@ func TestCheckSaysBeforeWhatTheAPIServerAnswers(t *testing.T) {
 		}
 	}
 	facts := kubectl(t, "", "get", "nodes,namespaces,placementpolicies", "-o", "yaml")
-	checked := checkAnswers(t, facts, manifests)
+	offline := checkAnswers(t, facts, manifests)
+	live := checkAnswers(t, "", manifests, "--kubeconfig", cp.Kubeconfig)
+	if diff := cmp.Diff(offline, live); diff != "" {
+		t.Errorf("berth check (-with files +with the cluster):\n%s", diff)
+	}
 	denied, changed, warned := 0, 0, 0
 	for _, manifest := range manifests {
 		ds := parse(t, manifest)
 		name := ds.Namespace + "/" + ds.Name
-		want, got := serverAnswers(t, manifest), checked[name]
+		want, got := serverAnswers(t, manifest), offline[name]
 		slices.Sort(want.Denied)
 		slices.Sort(got.Denied)
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -227,6 +242,54 @@ func TestCheckSaysBeforeWhatTheAPIServerAnswers(t *testing.T) {
 	}
 	t.Logf("%d questions: %d denied, %d changed, %d with warnings", len(manifests), denied, changed, warned)
 	if len(manifests) < 300 || denied < 50 || changed < 50 || warned < 20 {
+		t.Error("too few of them")
+	}
+}
+
+func TestCheckOfAClusterSaysWhatKubectlApplyWouldGet(t *testing.T) {
+	labelNodes(t, "e2e-check", "a", "n-1")
+	var before, after []string
+	namespaces := map[string]string{}
+	for _, name := range []string{"policy", "requirements", "workload"} {
+		namespaces[name] = newNamespace(t, nil)
+		for i := range checkedPods {
+			// What another one was is what this one becomes; some of the first are never stored.
+			manifest := checkedManifest(namespaces[name], i)
+			next := checkedManifest(namespaces[name], (i+5)%len(checkedPods))
+			before = append(before, manifest)
+			after = append(after, strings.Replace(next, fmt.Sprintf("name: agent-%02d", (i+5)%len(checkedPods)), fmt.Sprintf("name: agent-%02d", i), 1))
+		}
+	}
+	for name, namespace := range namespaces {
+		applyPolicy(t, namespace, "apply-"+name, checkedPolicies[name])
+	}
+	if _, _, err := cp.Kubectl(t.Context(), strings.Join(before, "\n---\n"), "apply", "-f", "-"); err == nil {
+		t.Fatal("all are applied, and some should be denied")
+	}
+	want, got := map[string]string{}, map[string]string{}
+	for _, manifest := range after {
+		stdout, _, err := cp.Kubectl(t.Context(), manifest, "apply", "--dry-run=server", "-o", "yaml", "-f", "-")
+		if err == nil {
+			ds := parse(t, stdout)
+			want[ds.Namespace+"/"+ds.Name] = placementOf(&ds.Spec.Template.Spec)
+		}
+	}
+	updates := 0
+	for _, ds := range check(t, strings.Join(after, "\n---\n"), "--kubeconfig", cp.Kubeconfig) {
+		if ds.Placement == nil {
+			continue
+		}
+		name := ds.Namespace + "/" + ds.Name
+		got[name] = placementOf(ds.Placement)
+		if _, err := cp.Client.AppsV1().DaemonSets(ds.Namespace).Get(t.Context(), ds.Name, metav1.GetOptions{}); err == nil {
+			updates++
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what is stored (-kubectl apply --dry-run=server +berth check):\n%s", diff)
+	}
+	t.Logf("%d questions: %d allowed updates, %d denied", len(after), updates, len(after)-len(got))
+	if updates < 40 || len(after) == len(got) {
 		t.Error("too few of them")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/coverage"
@@ -60,9 +61,18 @@ type DaemonSet struct {
 	Patch json.RawMessage `json:"patch,omitempty"`
 	// Diff is the same as a unified diff of the object's YAML.
 	Diff string `json:"diff,omitempty"`
+	// Placement is what would be stored of the fields that decide on nodes; nil where nothing would be.
+	Placement *Placement `json:"placement,omitempty"`
 	// Nodes is nil where no nodes are known.
 	Nodes    *coverage.Coverage `json:"nodes,omitempty"`
 	Findings []Finding          `json:"findings,omitempty"`
+}
+
+// Placement is the fields of a pod that decide on its nodes.
+type Placement struct {
+	NodeSelector map[string]string   `json:"nodeSelector,omitempty"`
+	Affinity     *corev1.Affinity    `json:"affinity,omitempty"`
+	Tolerations  []corev1.Toleration `json:"tolerations,omitempty"`
 }
 
 // Place is where something stands.

@@ -21,7 +21,9 @@ var update = flag.Bool("update", false, "write the golden files: read their diff
 
 // found has one of everything, and texts that mean something to each format.
 func found() *report.Report {
-	at := func(line, column int) report.Place { return report.Place{File: "agent.yaml", Line: line, Column: column} }
+	at := func(line, column int) report.Place {
+		return report.Place{File: "agent.yaml", Line: line, Column: column}
+	}
 	rendered := report.Place{File: "(stdin)", Line: 3, Column: 1, Source: "chart/templates/ds.yaml"}
 	return report.New([]report.DaemonSet{{
 		Namespace: "team-a", Name: "agent", Place: at(1, 1), Verdict: report.Changed, Policies: []string{"own-label", "pools"},

@@ -34,10 +34,12 @@ type checker struct {
 	snapshot  *cluster.Snapshot
 	evaluator admission.Evaluator
 	review    admission.Review
+	// coverages has what is known already, by all of a template that decides on nodes.
+	coverages map[string]*coverage.Coverage
 }
 
 func newChecker(o *checkOptions, set *manifests.Set, live *liveCluster) *checker {
-	c := &checker{live: live, options: o, set: set, snapshot: set.Snapshot()}
+	c := &checker{live: live, options: o, set: set, snapshot: set.Snapshot(), coverages: map[string]*coverage.Coverage{}}
 	c.evaluator = admission.Evaluator{
 		Namespaces: emptyNamespaces{}, Memory: unshared{}, ExcludedPriorityClasses: o.excluded.PriorityClasses, Answer: admission.Mutation,
 	}
@@ -104,18 +106,17 @@ func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet) (*re
 			Place: report.Place(from.Field(path)),
 		})
 	}
+	raw, old, err := c.written(ctx, object, from.JSON)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", from.Field(""), err)
+	}
 	if c.excludes(object) {
 		ds.Verdict = report.Excluded
-		ds.Nodes = c.coverage(object)
-		return ds, nil
+		return ds, c.apply(ds, raw, &admission.Answer{})
 	}
 	if _, known := c.snapshot.Namespace(object.Namespace); !known && len(c.set.Policies) > 0 {
 		find("assumed-namespace", report.Note, "metadata.namespace",
 			"namespace "+object.Namespace+" is not among the input: it is taken to have no labels and annotations; add it with --namespaces")
-	}
-	raw, old, err := c.written(ctx, object, from.JSON)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", from.Field(""), err)
 	}
 	answer, err := c.ask(ctx, object, raw, old)
 	if malformed, ok := errors.AsType[*field.Error](err); ok {
@@ -223,6 +224,8 @@ func (c *checker) apply(ds *report.DaemonSet, raw []byte, answer *admission.Answ
 		return fmt.Errorf("decode what would be stored: %w", err)
 	}
 	if ds.Verdict != report.Denied {
+		pod := &object.Spec.Template.Spec
+		ds.Placement = &report.Placement{NodeSelector: pod.NodeSelector, Affinity: pod.Affinity, Tolerations: pod.Tolerations}
 		ds.Nodes = c.coverage(object)
 	}
 	return nil
@@ -232,8 +235,13 @@ func (c *checker) coverage(ds *appsv1.DaemonSet) *coverage.Coverage {
 	if len(c.set.Nodes) == 0 {
 		return nil
 	}
-	nodes := coverage.Of(&ds.Spec.Template, c.set.Nodes)
-	return &nodes
+	template := placement.TemplateOf(ds.Spec.Template.Labels, &ds.Spec.Template.Spec)
+	digest := fmt.Sprint(template.Digest(), template.NodeName, template.HostNetwork)
+	if c.coverages[digest] == nil {
+		nodes := coverage.Of(&ds.Spec.Template, c.set.Nodes)
+		c.coverages[digest] = &nodes
+	}
+	return c.coverages[digest]
 }
 
 // unifiedDiff compares two objects as YAML.
