@@ -45,7 +45,7 @@ func TestEachNodeIsInOneGroupWithTheReason(t *testing.T) {
 }
 
 func TestAsManyNodesRunPodsAsTheServerCounts(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // drawn again alike
+	random := rand.New(rand.NewPCG(1, 2))
 	draw := func(of ...string) string { return of[random.IntN(len(of))] }
 	for range 300 {
 		var nodes []*corev1.Node

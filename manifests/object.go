@@ -48,9 +48,6 @@ const (
 	RuleMalformed     Rule = "malformed"
 )
 
-// oldDaemonSets are the versions that DaemonSets once had.
-var oldDaemonSets = []string{"apps/v1beta2", "extensions/v1beta1"}
-
 // add takes one document.
 func (s *Set) add(d document) error {
 	raw, root, err := d.parse()
@@ -76,24 +73,30 @@ func (s *Set) object(at located, raw []byte) error {
 	if strings.HasSuffix(head.Kind, "List") && at.Field("items") != at.Field("") {
 		return s.items(at, head.TypeMeta, head.Items)
 	}
-	name := head.Kind + "/" + head.Metadata.Name + head.Metadata.GenerateName
-	switch version := head.APIVersion; {
-	case head.Kind == "DaemonSet" && version == "apps/v1":
+	s.known(at, head.APIVersion+" "+head.Kind, head.Kind+"/"+head.Metadata.Name+head.Metadata.GenerateName, raw)
+	return nil
+}
+
+// known takes an object of a kind that berth knows, and counts any other.
+func (s *Set) known(at located, kind, name string, raw []byte) {
+	switch kind {
+	case "apps/v1 DaemonSet":
 		s.daemonSet(at, name, raw)
-	case head.Kind == "DaemonSet" && (version == oldDaemonSets[0] || version == oldDaemonSets[1]):
+	case "apps/v1beta2 DaemonSet", "extensions/v1beta1 DaemonSet":
+		version, _, _ := strings.Cut(kind, " ")
 		s.problem(at.Field("apiVersion"), name, RuleOldAPIVersion, version+" is not served any more: use apps/v1, as which it is checked here")
 		s.daemonSet(at, name, []byte(strings.Replace(string(raw), `"apiVersion":"`+version+`"`, `"apiVersion":"apps/v1"`, 1)))
-	case head.Kind == "PlacementPolicy" && version == v1alpha1.GroupVersion.String():
+	case v1alpha1.GroupVersion.String() + " PlacementPolicy":
 		policy := Policy{located: at}
 		if s.decode(at, name, raw, &policy.Object) {
 			s.Policies = append(s.Policies, policy)
 		}
-	case head.Kind == "Namespace" && version == "v1":
+	case "v1 Namespace":
 		var namespace corev1.Namespace
 		if s.decode(at, name, raw, &namespace) {
 			s.Namespaces = append(s.Namespaces, namespace)
 		}
-	case head.Kind == "Node" && version == "v1":
+	case "v1 Node":
 		node := &corev1.Node{}
 		if s.decode(at, name, raw, node) {
 			s.Nodes = append(s.Nodes, node)
@@ -101,7 +104,6 @@ func (s *Set) object(at located, raw []byte) error {
 	default:
 		s.Others++
 	}
-	return nil
 }
 
 // items takes the members of a list. Those of a typed list need not say what they are.

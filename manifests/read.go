@@ -48,7 +48,7 @@ func (s *Set) ReadPath(path string, stdin io.Reader) error {
 }
 
 func (s *Set) readFile(path string) error {
-	file, err := os.Open(path) //nolint:gosec // the user names it
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}

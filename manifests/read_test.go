@@ -60,7 +60,7 @@ func TestEveryDocumentAndEveryItemOfAListIsReadWithItsPlace(t *testing.T) {
 		got.DaemonSets = append(got.DaemonSets, ds.Object.Name+" at "+place.String()+" from "+place.Source)
 	}
 	for _, p := range set.Problems {
-		got.Problems = append(got.Problems, p.Place.String()+" "+p.Object+" "+string(p.Rule)+": "+p.Message)
+		got.Problems = append(got.Problems, p.String()+" "+p.Object+" "+string(p.Rule)+": "+p.Message)
 	}
 	want := found{
 		DaemonSets: []string{"agent at (stdin):3:1 from agent/templates/daemonset.yaml", "old at (stdin):19:3 from "},
@@ -142,7 +142,7 @@ spec:
     expression: objekt == null
 `)
 	snapshot := set.Snapshot()
-	if len(set.Problems) != 1 || set.Problems[0].Rule != manifests.RuleInvalidPolicy || set.Problems[0].Place.String() != "(stdin):8:5" {
+	if len(set.Problems) != 1 || set.Problems[0].Rule != manifests.RuleInvalidPolicy || set.Problems[0].String() != "(stdin):8:5" {
 		t.Errorf("problems %v", set.Problems)
 	}
 	if snapshot.Policies().Len() != 1 {
