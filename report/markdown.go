@@ -45,7 +45,7 @@ func markdown(w io.Writer, r *Report) error {
 }
 
 // markup is the characters that mean something to Markdown or HTML.
-var markup = strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;", "\n", " ", "\r", " ", "`", "'", "[", `\[`, "*", `\*`)
+var markup = strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;", "\n", " ", "\r", " ", "`", "'", "@", "&#64;", "[", `\[`, "*", `\*`)
 
 func cell(text string) string { return markup.Replace(text) }
 

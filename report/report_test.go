@@ -158,3 +158,22 @@ func TestSeverityDecidesWhatFails(t *testing.T) {
 		}
 	}
 }
+
+func TestNothingInAFileIsACommandForTheTerminalOrTheCISystem(t *testing.T) {
+	const hostile = "a\x1b[31m\n::add-mask::b\t@all <img src=x> | `c`"
+	r := report.New([]report.DaemonSet{{Namespace: hostile, Name: hostile, Verdict: report.Changed, Policies: []string{"p"}}}, []report.Finding{{
+		Rule: "r", Severity: report.Error, Object: hostile, Message: hostile, Place: report.Place{File: "f", Line: 1, Column: 1},
+	}})
+	for _, format := range []string{"table", "wide", "github", "markdown"} {
+		got := write(t, r, format)
+		for line := range strings.Lines(got) {
+			if line := strings.TrimSpace(line); strings.HasPrefix(line, "::add-mask") || format != "github" && strings.HasPrefix(line, "::") {
+				t.Errorf("%s has the line %q", format, line)
+			}
+		}
+		isTable := format == "table" || format == "wide"
+		if isTable && strings.Contains(got, "\x1b") || format == "markdown" && (strings.Contains(got, "<img") || strings.Contains(got, "@all")) {
+			t.Errorf("%s is %q", format, got)
+		}
+	}
+}

@@ -23,17 +23,18 @@ func tabular(w io.Writer, r *Report, wide bool) error {
 	_, _ = fmt.Fprintln(tabs, strings.Join(header, "\t"))
 	for i := range r.DaemonSets {
 		ds := &r.DaemonSets[i]
-		row := []string{ds.Namespace, ds.Name, string(ds.Verdict), ds.nodes(), fmt.Sprint(len(ds.Findings))}
+		row := []string{oneLine(ds.Namespace), oneLine(ds.Name), string(ds.Verdict), ds.nodes(), fmt.Sprint(len(ds.Findings))}
 		if wide {
 			row = append(row, orNone(strings.Join(ds.Policies, ",")), orNone(ds.notOn()))
 		}
-		_, _ = fmt.Fprintln(tabs, strings.Join(row, "\t"))
+		_, _ = fmt.Fprintln(tabs, printers.EscapeTerminal(strings.Join(row, "\t")))
 	}
 	if err := tabs.Flush(); err != nil {
 		return err
 	}
 	for _, f := range r.All() {
-		if _, err := fmt.Fprintf(w, "\n%s: %s: %s [%s]\n  %s\n", f.Place, f.Severity, f.Object, f.Rule, strings.ReplaceAll(f.Message, "\n", "\n  ")); err != nil {
+		text := fmt.Sprintf("\n%s: %s: %s [%s]\n  %s\n", f.Place, f.Severity, oneLine(f.Object), f.Rule, strings.ReplaceAll(f.Message, "\n", "\n  | "))
+		if _, err := io.WriteString(w, printers.EscapeTerminal(text)); err != nil {
 			return err
 		}
 	}
@@ -62,6 +63,9 @@ func (ds *DaemonSet) notOn() string {
 	}
 	return strings.Join(groups, "; ")
 }
+
+// oneLine keeps what is in a file from beginning a line, which a CI system could take for a command.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func orNone(text string) string {
 	if text == "" {
