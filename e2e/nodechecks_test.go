@@ -64,7 +64,7 @@ func TestWarningsSayWhichNodesThePodsMiss(t *testing.T) {
 		{"a key that no node has, and one like it", `nodeSelector: {e2e-gpu: "on"}`, "matches 0 of 6 nodes: no node has e2e-gpu=on; 2 have nvidia.example.com/e2e-gpu.present=true"},
 		{"a value that no node has, and one like it", `nodeSelector: {e2e-disk: sdd}`, "matches 0 of 6 nodes: no node has e2e-disk=sdd; 1 have e2e-disk=ssd"},
 		{"a label that no node has, and none like it", `nodeSelector: {e2e-nobody: "1"}`, "matches 0 of 6 nodes: label one with kubectl label nodes NODE e2e-nobody=1"},
-		{"nodes behind a taint", `nodeSelector: {e2e-tainted: "yes"}`, "matches 0 of 6 nodes: 1 more have the untolerated taint e2e-team=b:NoExecute: add a toleration"},
+		{"nodes behind a taint", `nodeSelector: {e2e-tainted: "yes"}`, "matches 0 of 6 nodes: 1 more has the untolerated taint e2e-team=b:NoExecute: add a toleration"},
 		{"part of a pool", `nodeSelector: {e2e-disk: ssd}`, "matches 1 of 3 nodes of pool karpenter.sh/nodepool=e2e: label the pool, not its nodes, or new nodes will not match"},
 		{"nothing, of a pool that may scale from zero", "nodeSelector: {e2e-nobody: \"1\"}\nnodeChecks: {minMatchingNodes: 0}", ""},
 		{"nothing, where all is well", "nodeSelector: {karpenter.sh/nodepool: e2e}", ""},
@@ -93,9 +93,9 @@ func TestAtMostThreeWarningsTheMostImportantFirst(t *testing.T) {
 		`[{"op":"replace","path":"/spec/template/spec/nodeSelector","value":{"e2e-disk":"ssd"}}]`)
 	var want strings.Builder
 	for _, warning := range []string{
-		"matches 1 of 6 nodes: label one with kubectl label nodes NODE e2e-disk=ssd",
+		"matches 1 of 6 nodes: 1 more has the untolerated taint e2e-team=b:NoSchedule: add a toleration",
 		"deletes the pods on 2 of 3 nodes at once, whatever maxUnavailable is",
-		"1 more node has the labels, and the untolerated taint e2e-team=b:NoSchedule: add a toleration if it is to run there",
+		"matches 1 of 3 nodes of pool karpenter.sh/nodepool=e2e: label the pool, not its nodes, or new nodes will not match",
 	} {
 		fmt.Fprintln(&want, "Warning: "+warning)
 	}

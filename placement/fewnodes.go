@@ -70,6 +70,9 @@ func (t *TaintCount) describe() string {
 		return fmt.Sprintf("%d more are out of service for now, by the taint %s", t.Nodes, t.Taint)
 	}
 	text := fmt.Sprintf("%d more have the untolerated taint %s", t.Nodes, t.Taint)
+	if t.Nodes == 1 {
+		text = "1 more has the untolerated taint " + t.Taint
+	}
 	if others := t.Nodes - t.Alone; others > 0 {
 		return fmt.Sprintf("%s, %d of them others too: add tolerations", text, others)
 	}

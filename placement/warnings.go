@@ -40,7 +40,8 @@ func (o *Outcome) warnings() []string {
 		warnings = append(warnings, cut("takes back what no policy requires any more: "+strings.Join(taken, ", ")))
 	}
 	if o.survey.Eligible > 0 {
-		if taint := &o.survey.Taint; taint.worthAWarning() {
+		said := func(warning string) bool { return strings.Contains(warning, o.survey.Taint.Taint) }
+		if taint := &o.survey.Taint; taint.worthAWarning() && !slices.ContainsFunc(warnings, said) {
 			warnings = append(warnings, cut(taint.warning()))
 		}
 		if split := o.survey.Split; split.Pool != "" {
