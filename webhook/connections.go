@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// The most connections, each of which takes some 40 KiB, in all and of one address. API servers have one for each write of
-// DaemonSets that is in flight.
+// The most connections, in all and of one address. Each takes some 40 KiB, and up to 200 while its header arrives. API servers
+// have one for each write of DaemonSets that is in flight, and not more than 200 of all such writes, unless configured otherwise.
 const (
-	maxConnections           = 1000
-	maxConnectionsPerAddress = 400
+	maxConnections           = 500
+	maxConnectionsPerAddress = 250
 )
 
 // openConnections are those that are open. When there are too many, the one gives way that has gone longest without a whole request:

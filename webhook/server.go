@@ -36,8 +36,9 @@ const (
 // times is the limits above, for tests to shorten.
 type times struct{ readHeader, read, write, idle, drain, quiet, shutdown time.Duration }
 
-// maxHeaderBytes is far more than an API server sends.
-const maxHeaderBytes = 64 << 10
+// maxHeaderBytes makes a header 4 KiB at most, for net/http adds as much to it: ten times what an API server sends, with room for
+// a token. Lines of four bytes take forty times as much in memory, in each connection.
+const maxHeaderBytes = 1
 
 // Options says how a Server listens.
 type Options struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,11 +161,14 @@ func (c *counts) expectNothingUnmutated(t *testing.T) {
 
 func placed(ds *appsv1.DaemonSet) bool { return ds.Spec.Template.Spec.NodeSelector["app"] == "example" }
 
+// fromPort is in errors of connections the port that each has another of.
+var fromPort = regexp.MustCompile(`:\d+->`)
+
 // firstLine is enough of an error to tell it from others.
 func firstLine(err error) string {
 	var status *apierrors.StatusError
 	if errors.As(err, &status) && status.ErrStatus.Code != 0 {
-		return fmt.Sprintf("%d %s", status.ErrStatus.Code, status.ErrStatus.Message)
+		return fmt.Sprintf("%d %s", status.ErrStatus.Code, fromPort.ReplaceAllString(status.ErrStatus.Message, "->"))
 	}
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line

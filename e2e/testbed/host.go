@@ -36,7 +36,8 @@ const (
 // Host is a node whose pods are real processes, and the Services of the cluster. It needs a network namespace: see
 // RunInNetwork. What a pod asks for is done as a kubelet does it: its command line, user, environment, Secret and
 // projected volumes, probes, preStop, grace period and, of a Job, the end. Each has an IP of its own and sees no file but its own.
-// What is not done: images (every container is the program berth), cgroups, and more than one container.
+// Its limit of memory is a cgroup's, where this machine lets this user make one: see Pod.Memory. What is not done: images (every
+// container is the program berth), other limits, and more than one container.
 type Host struct {
 	// Binary is the program that is in every image, but for those that Binaries has by name.
 	Binary   string

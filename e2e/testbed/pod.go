@@ -36,6 +36,7 @@ type Pod struct {
 	container *corev1.Container
 	root      string // the folder that the container takes for /
 	process   *Process
+	noMemory  error // why it is in no memory cgroup
 
 	ready    atomic.Bool
 	restarts atomic.Int32
@@ -64,6 +65,9 @@ func newPod(h *Host, object *corev1.Pod, number int) *Pod {
 
 // Pid is the container's process id, 0 while it does not run.
 func (p *Pod) Pid() int { return p.process.Pid() }
+
+// Memory is the container's memory cgroup with the limit that the pod says; the error is why it has none.
+func (p *Pod) Memory() (*MemoryGroup, error) { return p.process.memory, p.noMemory }
 
 // Kill kills the container, as a crash would. It is started again after a second.
 func (p *Pod) Kill() error { return p.process.Kill() }
@@ -142,6 +146,7 @@ func (p *Pod) environment() ([]string, error) {
 func (p *Pod) live(ctx context.Context) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	defer p.leaveMemory()
 	go p.report(ctx)
 	if !p.prepare(ctx) {
 		return

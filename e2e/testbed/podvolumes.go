@@ -36,7 +36,31 @@ func (p *Pod) populate(ctx context.Context) error {
 		return err
 	}
 	p.process.env = env
+	if err := p.limitMemory(); err != nil {
+		return err
+	}
 	return p.writeVolumes(ctx)
+}
+
+// limitMemory puts the container into a memory cgroup, where this machine has any to give, and shows it the limit.
+func (p *Pod) limitMemory() error {
+	limit := p.container.Resources.Limits.Memory().Value()
+	if limit == 0 || p.process.memory != nil {
+		return nil
+	}
+	p.process.memory, p.noMemory = newMemoryGroup(p.Name, limit)
+	shown := filepath.Join(p.root, "sys", "fs", "cgroup")
+	if err := os.MkdirAll(shown, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(shown, "memory.max"), fmt.Appendln(nil, limit), 0o644)
+}
+
+// leaveMemory removes the cgroup of a container that has ended.
+func (p *Pod) leaveMemory() {
+	if err := p.process.memory.remove(); err != nil {
+		p.say(err.Error())
+	}
 }
 
 // binary is the program of the container's image.

@@ -24,12 +24,14 @@ type Process struct {
 	// Name is that of the program, Log the file that its output is appended to.
 	Name, Log string
 
-	path  string
-	args  []string
-	env   []string // nil: that of this process
-	root  string   // the folder that it takes for /; empty: no other
-	user  *uint32  // whom it runs as; nil: as this process
-	ready func(context.Context) error
+	path string
+	args []string
+	env  []string // nil: that of this process
+	root string   // the folder that it takes for /; empty: no other
+	user *uint32  // whom it runs as; nil: as this process
+	// memory is the cgroup that it starts in; nil: that of this process.
+	memory *MemoryGroup
+	ready  func(context.Context) error
 
 	mu      sync.Mutex
 	process *os.Process
@@ -66,7 +68,13 @@ func (p *Process) Start(ctx context.Context) error {
 		if p.user != nil {
 			cmd.SysProcAttr.Credential = &syscall.Credential{Uid: *p.user, Gid: *p.user}
 		}
+		leave, err := p.memory.enter(cmd.SysProcAttr)
+		if err != nil {
+			started <- err
+			return
+		}
 		release, err := startTied(cmd)
+		leave()
 		if err != nil {
 			started <- err
 			return
