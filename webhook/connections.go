@@ -17,20 +17,28 @@ const (
 	maxConnectionsPerAddress = 250
 )
 
-// openConnections are those that are open. When there are too many, the one gives way that has gone longest without a whole request:
-// whoever asks has nothing to fear from whoever only connects.
+// openConnections are those that are open. When there are too many, the one gives way that has gone longest without a whole request,
+// and first of those from whose address none has come: whoever asks has nothing to fear from whoever only connects, with a new
+// connection neither.
 type openConnections struct {
 	most, mostPerAddress int
 
 	mu        sync.Mutex
 	open      map[*connection]struct{}
-	byAddress map[netip.Addr]int
+	byAddress map[netip.Addr]*peer
+}
+
+// peer is an address that connections are open of.
+type peer struct {
+	open int
+	// asks says that a whole request has come from it.
+	asks atomic.Bool
 }
 
 func newConnections() *openConnections {
 	return &openConnections{
 		most: maxConnections, mostPerAddress: maxConnectionsPerAddress,
-		open: map[*connection]struct{}{}, byAddress: map[netip.Addr]int{},
+		open: map[*connection]struct{}{}, byAddress: map[netip.Addr]*peer{},
 	}
 }
 
@@ -39,6 +47,7 @@ type connection struct {
 	net.Conn
 	all      *openConnections
 	address  netip.Addr
+	peer     *peer
 	accepted time.Time
 	// lastWhole is when the last request had arrived as a whole, in nanoseconds; 0: none has yet.
 	lastWhole atomic.Int64
@@ -68,9 +77,14 @@ func (s *openConnections) add(conn net.Conn) *connection {
 		c.address = remote.AddrPort().Addr().Unmap()
 	}
 	s.mu.Lock()
+	if c.peer = s.byAddress[c.address]; c.peer == nil {
+		c.peer = new(peer)
+		s.byAddress[c.address] = c.peer
+	}
+	c.peer.open++
 	var leaving *connection
 	switch {
-	case s.byAddress[c.address] >= s.mostPerAddress:
+	case c.peer.open > s.mostPerAddress:
 		leaving = s.longestWithout(func(other *connection) bool { return other.address == c.address })
 	case len(s.open) >= s.most:
 		leaving = s.longestWithout(func(*connection) bool { return true })
@@ -79,7 +93,6 @@ func (s *openConnections) add(conn net.Conn) *connection {
 		s.remove(leaving)
 	}
 	s.open[c] = struct{}{}
-	s.byAddress[c.address]++
 	s.mu.Unlock()
 	if leaving != nil {
 		leaving.hangUp()
@@ -93,7 +106,7 @@ func (s *openConnections) remove(c *connection) {
 		return
 	}
 	delete(s.open, c)
-	if s.byAddress[c.address]--; s.byAddress[c.address] == 0 {
+	if c.peer.open--; c.peer.open == 0 {
 		delete(s.byAddress, c.address)
 	}
 }
@@ -112,6 +125,9 @@ func (c *connection) before(other *connection) bool {
 	mine, theirs := c.lastWhole.Load(), other.lastWhole.Load()
 	if mine != theirs {
 		return mine < theirs
+	}
+	if asks := c.peer.asks.Load(); asks != other.peer.asks.Load() {
+		return !asks
 	}
 	return c.accepted.Before(other.accepted)
 }
@@ -143,6 +159,9 @@ func (c *connection) letGo() {
 func (c *connection) whole() {
 	c.arriving.Store(false)
 	c.lastWhole.Store(time.Now().UnixNano())
+	if !c.peer.asks.Load() {
+		c.peer.asks.Store(true)
+	}
 }
 
 // hangUp closes the connection without a word, and without waiting: a TLS alert might block.
@@ -171,5 +190,5 @@ func connectionOf(ctx context.Context) *connection {
 	if c, ok := ctx.Value(connectionKey{}).(*connection); ok {
 		return c
 	}
-	return &connection{all: newConnections()}
+	return &connection{all: newConnections(), peer: new(peer)}
 }

@@ -66,6 +66,20 @@ func TestTheConnectionThatHasGoneLongestWithoutAWholeRequestGivesWay(t *testing.
 	}
 }
 
+func TestANewConnectionOfWhoeverAsksIsKept(t *testing.T) {
+	site := serve(t, newFacts(t, ownLabel), logr.Discard(), func(s *Server) { s.limited.most = 4 })
+	site.ask(t, MutatePath, createReview(tutorial))
+	unused := site.from(t, "127.0.0.1") // of the same address
+	for i := range 20 {
+		if last := site.from(t, fmt.Sprintf("127.0.1.%d", i+1)); isHungUpOn(last) {
+			t.Errorf("connection %d is not open", i)
+		}
+	}
+	if isHungUpOn(unused) {
+		t.Error("it is hung up on, before others from whose address no request has come")
+	}
+}
+
 // Six hundred connections hold 60 KB each, which is more than there is memory for: ordinary reviews are answered all the same.
 func TestSlowBodiesGiveWayToOrdinaryReviews(t *testing.T) {
 	idleBudget(t)

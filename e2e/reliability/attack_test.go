@@ -24,6 +24,7 @@ import (
 const (
 	// holders keep a connection each, posters send reviews one after the other.
 	holders, posters = 10_000, 8
+	connections      = "connections in all"
 	// addresses is how many each half of them comes from.
 	addresses = 250
 	// again is how long a holder waits on average before it connects again, when berth has hung up.
@@ -58,16 +59,18 @@ func startAttack(t *testing.T, pod *testbed.Pod, namespace string) *attack {
 	return a
 }
 
-// last lets the attack go on for so long, and until all of it has arrived.
-func (a *attack) last(t *testing.T, length time.Duration) {
+// last lets the attack go on for so long, and until all of it has arrived. Meanwhile something is done every second.
+func (a *attack) last(t *testing.T, length time.Duration, meanwhile func()) {
 	t.Helper()
-	time.Sleep(length)
-	for deadline := time.Now().Add(waitLimit); ; time.Sleep(time.Second) {
+	for {
+		time.Sleep(time.Second)
+		meanwhile()
 		arrived, missing := a.arrived()
-		if arrived {
+		switch lasted := time.Since(a.began); {
+		case lasted < length:
+		case arrived:
 			return
-		}
-		if time.Now().After(deadline) {
+		case lasted > length+waitLimit:
 			t.Errorf("not all of the attack has arrived: %s", missing)
 			return
 		}
@@ -84,13 +87,18 @@ func (a *attack) stop(t *testing.T) {
 	}
 }
 
-// arrived tells whether every holder has connected and every review was answered as berth decides on it, and if not, what is
-// missing.
+// arrived tells whether there were as many connections as holders, each kind of them, and every review was answered as berth
+// decides on it, and if not, what is missing.
 func (a *attack) arrived() (yes bool, missing string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if n := a.seen["connections"]; n < holders {
+	if n := a.seen[connections]; n < holders {
 		return false, fmt.Sprintf("%d connections", n)
+	}
+	for _, kind := range slices.Concat(waves...) {
+		if a.seen[kind.name] == 0 {
+			return false, kind.name
+		}
 	}
 	for _, body := range a.bodies {
 		if what := body.name + ": " + http.StatusText(body.code); a.seen[what] == 0 {
@@ -114,31 +122,28 @@ type held struct {
 }
 
 var (
-	silent    = held{"says nothing", false, nil}
+	silent    = held{"says nothing", false, func() string { return "" }}
+	hello     = held{"a ClientHello that does not end", false, longHello}
 	shaken    = held{"shakes hands and says nothing", true, func() string { return "" }}
-	header    = held{"a header that does not end", true, func() string { return heldHead + shortLines(60<<10) }}
+	longHead  = held{"a header of 60 KB that does not end", true, func() string { return heldHead + shortLines(60<<10) }}
+	shortHead = held{"a header of 4 KB that does not end", true, func() string { return heldHead + shortLines(3900) }}
 	smallBody = held{"all but the last KB of 61 KB", true, func() string { return heldBody(61 << 10) }}
 	largeBody = held{"all but the last KB of 7 MiB", true, func() string { return heldBody(7 << 20) }}
 )
 
-// kindOf is what the i-th holder does now. Large bodies, which cost their senders as much as berth, are rare; and there are times
-// without slow bodies, or no review of a few MB would ever find memory.
-func (a *attack) kindOf(i int) held {
-	withoutBodies := time.Since(a.began)%(2*wave) > wave
-	switch {
-	case withoutBodies && i%5 == 2:
-		return header
-	case !withoutBodies && i%500 == 0:
-		return largeBody
-	case i%5 == 1:
-		return header
-	case i%5 == 2:
-		return smallBody
-	case i%5 == 3:
-		return shaken
-	default:
-		return silent
-	}
+// waves are what the holders do for a while each, one in so many. Large bodies, which cost their senders as much as berth, are
+// rare; and there are waves without slow bodies, or no review of a few MB would ever find memory.
+var waves = [][]held{
+	append(slices.Repeat([]held{silent, shaken, longHead, shortHead, smallBody}, 100), largeBody),
+	{silent, shaken},
+	{shortHead},
+	{longHead, hello},
+}
+
+// kindNow is what the i-th holder does at the moment.
+func (a *attack) kindNow(i int) held {
+	kinds := waves[int(time.Since(a.began)/wave)%len(waves)]
+	return kinds[i%len(kinds)]
 }
 
 const heldHead = "POST " + mutatePath + " HTTP/1.1\r\nHost: berth\r\nContent-Type: application/json\r\n"
@@ -147,12 +152,27 @@ func heldBody(size int) string {
 	return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", heldHead, size, strings.Repeat(" ", size-1024))
 }
 
-// shortLines are as many header lines as there can be.
+// shortLines are as many header lines as there can be, of names that differ.
 func shortLines(size int) string {
-	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+.^_`|~"
 	var b strings.Builder
 	for i := 0; b.Len() < size; i++ {
-		fmt.Fprintf(&b, "%c%c%c:\n", letters[i%36], letters[i/36%36], letters[i/1296%36])
+		if n := len(letters); i < n*n {
+			fmt.Fprintf(&b, "%c%c:\n", letters[i%n], letters[i/n])
+		} else {
+			fmt.Fprintf(&b, "%x:\n", i)
+		}
+	}
+	return b.String()
+}
+
+// longHello is the first 60 KB of a handshake message that claims to be as long as it may.
+func longHello() string {
+	const records, size = 4, 15_000
+	message := "\x01\x00\xff\xff" + strings.Repeat("x", records*size)
+	var b strings.Builder
+	for i := range records {
+		b.WriteString("\x16\x03\x01" + string([]byte{size >> 8, size & 0xff}) + message[i*size:(i+1)*size])
 	}
 	return b.String()
 }
@@ -164,27 +184,26 @@ func (a *attack) dialer(half, i int) *net.Dialer {
 
 // hold keeps a connection open, until the attack ends.
 func (a *attack) hold(ctx context.Context, i int) {
-	kind := a.kindOf(i)
 	dialer := a.dialer(0, i)
 	for pause(ctx, again) {
+		kind := a.kindNow(i)
 		conn, err := dialer.DialContext(ctx, "tcp", a.pod.Address("webhook"))
 		if err != nil {
 			a.count("no connection: " + kind.name)
 			continue
 		}
-		a.count("connections")
-		closed := context.AfterFunc(ctx, func() { _ = conn.Close() })
+		a.count(connections)
+		plain := conn
+		closed := context.AfterFunc(ctx, func() { _ = plain.Close() })
 		if kind.secured {
-			secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-			_, err = io.WriteString(secured, kind.start())
-			conn = secured
+			conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 		}
-		if err == nil {
-			a.count("held: " + kind.name)
+		if _, err := io.WriteString(conn, kind.start()); err == nil {
+			a.count(kind.name)
 			_, _ = io.Copy(io.Discard, conn)
 		}
 		closed()
-		_ = conn.Close()
+		_ = plain.Close()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func TestBerthIn256MiBSurvivesWhateverReachesItsPort(t *testing.T) {
 
 	beNice(t)
 	attack, load := startAttack(t, pod, attacked), startLoad(t, namespace)
-	attack.last(t, full(40*time.Second, 10*time.Minute))
+	attack.last(t, full(40*time.Second, 10*time.Minute), func() { expectManyAtOnce(t, namespace) })
 	counts := load.stop(t)
 	attack.stop(t)
 	counts.expectNothingLost(t)
@@ -83,4 +84,21 @@ func expectSurvival(t *testing.T, pod *testbed.Pod, limit int) {
 	if kills > 0 {
 		t.Errorf("the kernel has killed %s %d times for memory", pod.Name, kills)
 	}
+}
+
+// expectManyAtOnce fails unless writes succeed that come all at once: the API server needs new connections for them.
+func expectManyAtOnce(t *testing.T, namespace string) {
+	t.Helper()
+	var group sync.WaitGroup
+	for i := range 20 {
+		ds := daemonSet(t)
+		ds.Name = fmt.Sprintf("at-once-%d", i)
+		group.Go(func() {
+			stored, err := cp.Client.AppsV1().DaemonSets(namespace).Create(t.Context(), ds, dryRun)
+			if err != nil || !placed(stored) {
+				t.Errorf("one of many writes at once: %v", err)
+			}
+		})
+	}
+	group.Wait()
 }
