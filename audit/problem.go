@@ -42,15 +42,16 @@ func newProblem(ds *appsv1.DaemonSet, verdicts []placement.Verdict) *problem {
 		if v.Mode == v1alpha1.ModeAudit {
 			continue
 		}
-		notes := notesOf(ds, v, denial(verdicts, v.Mode))
-		switch {
-		case len(notes) == 0:
-			continue
-		case found == nil:
-			found = &problem{daemonSet: ds, policy: v.Policy, note: notes[0]}
-			notes = notes[1:]
+		var wanted field.ErrorList
+		if v.Changes() {
+			wanted = v.Wanted()
 		}
-		more += len(notes)
+		notes := len(wanted) + len(v.Violations)
+		if found == nil && notes > 0 {
+			found = &problem{daemonSet: ds, policy: v.Policy, note: firstNote(ds, wanted, v.Violations, denial(verdicts, v.Mode))}
+			notes--
+		}
+		more += notes
 	}
 	if found != nil {
 		found.note = shorten(maxNote, found.note, more)
@@ -58,18 +59,13 @@ func newProblem(ds *appsv1.DaemonSet, verdicts []placement.Verdict) *problem {
 	return found
 }
 
-// notesOf says what the policy requires and lacks, and then its violations.
-func notesOf(ds *appsv1.DaemonSet, v *placement.Verdict, denied *field.Error) []string {
-	var notes []string
-	if v.Changes() {
-		for _, w := range v.Wanted() {
-			notes = append(notes, fmt.Sprintf("%s: %s, and the DaemonSet was written before that was in force: %s", w.Field, w.Detail, advice(ds, denied)))
-		}
+// firstNote says the first of what a policy requires and the DaemonSet lacks, or of
+// its violations.
+func firstNote(ds *appsv1.DaemonSet, wanted, violations field.ErrorList, denied *field.Error) string {
+	if len(wanted) == 0 {
+		return violations[0].Error()
 	}
-	for _, violation := range v.Violations {
-		notes = append(notes, violation.Error())
-	}
-	return notes
+	return fmt.Sprintf("%s: %s, and the DaemonSet was written before that was in force: %s", wanted[0].Field, wanted[0].Detail, advice(ds, denied))
 }
 
 // advice is how a DaemonSet gets what it lacks.

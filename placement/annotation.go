@@ -3,7 +3,6 @@ package placement
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -24,12 +23,29 @@ func newNamespaceAnnotation(from *v1alpha1.NamespaceAnnotationSource) namespaceA
 	return namespaceAnnotation{cmp.Or(from.Key, v1alpha1.DefaultNamespaceAnnotation)}
 }
 
-func (namespaceAnnotation) collect(*required, *policy, *Object) {}
+func (namespaceAnnotation) collect(*required, *policy, *readObject) {}
 
 func (namespaceAnnotation) asks(*Object) bool { return false }
 
+// readNamespace is a namespace, of which each annotation is read once.
+type readNamespace struct {
+	Namespace
+	texts map[string]*nodeSelectorText // by the annotation's key
+}
+
+func (n *readNamespace) annotation(key string) *nodeSelectorText {
+	if _, done := n.texts[key]; !done {
+		n.texts[key] = parseNodeSelector(n.Annotations[key])
+	}
+	return n.texts[key]
+}
+
+func newReadNamespace(ns Namespace) *readNamespace {
+	return &readNamespace{ns, map[string]*nodeSelectorText{}}
+}
+
 // bind returns what the annotation of one namespace requires.
-func (n namespaceAnnotation) bind(ns Namespace) (bound source, optedOut bool) {
+func (n namespaceAnnotation) bind(ns *readNamespace) (bound source, optedOut bool) {
 	value, ok := ns.Annotations[n.key]
 	if !ok {
 		return literal{}, false
@@ -37,17 +53,17 @@ func (n namespaceAnnotation) bind(ns Namespace) (bound source, optedOut bool) {
 	if value == "" {
 		return nil, true
 	}
-	labels, err := parseNodeSelector(value)
-	if err != nil {
-		return broken{field.Invalid(annotationsPath.key(n.key).field, value,
-			fmt.Sprintf("%v, in annotation %s of namespace %q: ask a cluster admin to mend it", err, n.key, ns.Name))}, false
+	text := ns.annotation(n.key)
+	if text.err != nil {
+		return broken{field.Invalid(annotationsPath.key(n.key).field, shown(value),
+			fmt.Sprintf("%v, in annotation %s of namespace %q: ask a cluster admin to mend it", text.err, n.key, ns.Name))}, false
 	}
-	return literal{labels, fmt.Sprintf("annotation %s of namespace %q", n.key, ns.Name)}, false
+	return literal{text.labels, fmt.Sprintf("annotation %s of namespace %q", n.key, ns.Name)}, false
 }
 
 // bind returns the policy with the namespace's annotations read. An annotation
 // that is there and empty opts the namespace out of the whole policy.
-func (p *policy) bind(ns Namespace) (bound *policy, optedOut bool) {
+func (p *policy) bind(ns *readNamespace) (bound *policy, optedOut bool) {
 	bound = p
 	for i, s := range p.sources {
 		annotation, ok := s.(namespaceAnnotation)
@@ -81,26 +97,26 @@ func newWorkloadAnnotation(from *v1alpha1.WorkloadAnnotationSource) workloadAnno
 	return workloadAnnotation{cmp.Or(from.Key, v1alpha1.DefaultWorkloadAnnotation), slices.Clone(from.AllowedKeys)}
 }
 
-func (w workloadAnnotation) collect(set *required, by *policy, object *Object) {
+func (w workloadAnnotation) collect(set *required, by *policy, object *readObject) {
 	value, ok := object.Annotations[w.key]
 	if !ok {
 		return
 	}
 	at := annotationsPath.key(w.key).field
-	text := set.parse(w.key, value)
+	text := object.annotation(w.key)
 	if text.err != nil {
-		set.failures = append(set.failures, failure{by, field.Invalid(at, value, text.err.Error()), false})
+		set.failures = append(set.failures, failure{policy: by, err: field.Invalid(at, shown(value), text.err.Error()), whole: text.whole})
 		return
 	}
 	if len(w.allowedKeys) > 0 {
 		named := 0
-		for _, key := range text.keys {
-			if !slices.Contains(w.allowedKeys, key) {
+		for _, own := range text.labels {
+			if key := own.key; !slices.Contains(w.allowedKeys, key) {
 				if named++; named > maxNamedKeys {
 					break
 				}
-				set.failures = append(set.failures, failure{by, field.Forbidden(at,
-					fmt.Sprintf("policy %q does not allow the key %q here: use %s", by.name, key, strings.Join(w.allowedKeys, ", "))), false})
+				set.failures = append(set.failures, failure{policy: by, err: field.Forbidden(at,
+					fmt.Sprintf("policy %q does not allow the key %q here: use %s", by.name, key, shownList(w.allowedKeys)))})
 			}
 		}
 	}
@@ -120,35 +136,31 @@ type broken struct{ err *field.Error }
 
 func (broken) asks(*Object) bool { return true }
 
-func (b broken) collect(set *required, by *policy, _ *Object) {
-	set.failures = append(set.failures, failure{by, b.err, false})
+func (b broken) collect(set *required, by *policy, _ *readObject) {
+	set.failures = append(set.failures, failure{policy: by, err: b.err})
 }
 
 // nodeSelectorText is an annotation that has been read.
 type nodeSelectorText struct {
-	labels map[string]string
-	keys   []string // sorted
+	labels []nodeLabel // sorted
 	err    error
-}
-
-// parse reads an annotation of the DaemonSet once, however many policies do.
-func (r *required) parse(key, value string) nodeSelectorText {
-	text, done := r.read[key]
-	if !done {
-		text.labels, text.err = parseNodeSelector(value)
-		text.keys = slices.Sorted(maps.Keys(text.labels))
-		if r.read == nil {
-			r.read = map[string]nodeSelectorText{}
-		}
-		r.read[key] = text
-	}
-	return text
+	// whole names the text, where a message about it shows only a part.
+	whole string
 }
 
 // parseNodeSelector reads key=value pairs with commas between them, in the
 // grammar of PodNodeSelector (k8s.io/apimachinery/pkg/labels
 // ConvertSelectorToLabelsMap), with errors that name the part which is wrong.
-func parseNodeSelector(value string) (map[string]string, error) {
+func parseNodeSelector(value string) *nodeSelectorText {
+	labels, err := splitNodeSelector(value)
+	text := &nodeSelectorText{labels: sortedLabels(labels), err: err}
+	if err != nil && len(value) > maxShown {
+		text.whole = digestOf([]byte(value))
+	}
+	return text
+}
+
+func splitNodeSelector(value string) (map[string]string, error) {
 	labels := map[string]string{}
 	if value == "" {
 		return labels, nil
@@ -157,16 +169,16 @@ func parseNodeSelector(value string) (map[string]string, error) {
 		key, val, ok := strings.Cut(part, "=")
 		key, val = strings.TrimSpace(key), strings.TrimSpace(val)
 		if !ok || strings.Contains(val, "=") {
-			return nil, fmt.Errorf("%q is not key=value", part)
+			return nil, fmt.Errorf("%q is not key=value", shown(part))
 		}
 		if problems := validation.IsQualifiedName(key); len(problems) > 0 {
-			return nil, fmt.Errorf("the key of %q is no label key: %s", part, problems[0])
+			return nil, fmt.Errorf("the key of %q is no label key: %s", shown(part), problems[0])
 		}
 		if problems := validation.IsValidLabelValue(val); len(problems) > 0 {
-			return nil, fmt.Errorf("the value of %q is no label value: %s", part, problems[0])
+			return nil, fmt.Errorf("the value of %q is no label value: %s", shown(part), problems[0])
 		}
 		if have, twice := labels[key]; twice && have != val {
-			return nil, fmt.Errorf("%q contradicts %s=%s before it", part, key, have)
+			return nil, fmt.Errorf("%q contradicts %s=%s before it", shown(part), key, have)
 		}
 		labels[key] = val
 	}

@@ -9,7 +9,7 @@ import (
 // reading is a question read as two hands: what of the new and of the stored
 // object is berth's, what its author's, and whether the author changed anything.
 type reading struct {
-	*Question
+	*asked
 	// was is the stored object, now the one that is sent.
 	was, now hands
 	// receipts are those of the stored object and of the one that is sent.
@@ -22,8 +22,8 @@ type reading struct {
 
 // read tells the two hands apart. What policies require decides over a claim
 // that the stored receipt does not have.
-func read(q *Question, all []applicable) reading {
-	r := reading{Question: q, nowReceipt: readReceipt(q.New)}
+func read(q *asked, all []applicable) reading {
+	r := reading{asked: q, nowReceipt: readReceipt(q.New)}
 	r.now.template = q.New.Template
 	if q.Old == nil {
 		r.now.claims = r.claimed(all)
@@ -68,7 +68,7 @@ func (r *reading) claimed(all []applicable) claims {
 	if undone || source.empty() || r.Old != nil && r.nowReceipt.text == r.wasReceipt.text {
 		return source
 	}
-	required := collect(all, r.New)
+	required := collect(all, r.updated)
 	known := newRequiredSet(&required)
 	known.addClaims(&r.wasReceipt.claims)
 	for _, past := range r.wasReceipt.past {

@@ -162,7 +162,7 @@ func compileSources(specPath *field.Path, spec *v1alpha1.PlacementPolicySpec) ([
 			labels[key] = string(value)
 		}
 		errs = append(errs, sorted(validation.ValidateLabels(labels, specPath.Child("nodeSelector")))...)
-		sources = append(sources, literal{labels, "its nodeSelector"})
+		sources = append(sources, literal{sortedLabels(labels), "its nodeSelector"})
 	}
 	if len(spec.NodeRequirements) > 0 {
 		expressions, requirementErrs := compileRequirements(specPath.Child("nodeRequirements"), spec.NodeRequirements)
@@ -206,8 +206,13 @@ func validateActions(path *field.Path, actions []v1alpha1.ValidationAction) fiel
 	return errs
 }
 
-// sorted puts errors in order, since validation ranges over maps.
+// sorted puts errors, with what is shown of them, in order, since validation ranges over maps.
 func sorted(errs field.ErrorList) field.ErrorList {
-	slices.SortStableFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Error(), b.Error()) })
+	texts := make(map[*field.Error]string, len(errs))
+	for i, err := range errs {
+		errs[i] = shownError(err)
+		texts[errs[i]] = errs[i].Error()
+	}
+	slices.SortStableFunc(errs, func(a, b *field.Error) int { return strings.Compare(texts[a], texts[b]) })
 	return errs
 }

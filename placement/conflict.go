@@ -1,8 +1,8 @@
 package placement
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -21,44 +21,50 @@ type Wish struct{ Policy, Value string }
 // Conflicts returns those that do not depend on the DaemonSet: between policies
 // that apply to every one of the namespace for which InNamespace has selected them.
 func (n InNamespace) Conflicts() []Conflict {
-	var always []applicable
+	var labels []label
 	for _, policy := range n.list {
 		if policy.invalid == nil && !policy.conditional && policy.objectSelector.Empty() {
-			always = append(always, applicable{policy: policy})
+			labels = append(labels, collect([]applicable{{policy: policy}}, newReadObject(&Object{})).labels...)
 		}
 	}
-	return conflictsAmong(always, &Object{})
+	return conflictsAmong(labels)
 }
 
-// Conflicts returns those between the policies that apply to the DaemonSet.
+// Conflicts returns those between the policies that apply to the DaemonSet. Of
+// policies that require more together than they may, it says nothing.
 func (a Applicable) Conflicts(object *Object) []Conflict {
-	return conflictsAmong(filter(a.list, func(p applicable) bool { return !p.unmet && p.failed == nil }), object)
+	all := filter(a.list, func(p applicable) bool { return !p.unmet && p.failed == nil })
+	if len(all) < 2 {
+		return nil
+	}
+	return conflictsAmong(collect(all, newReadObject(object)).labels)
 }
 
 // conflictsAmong finds the keys of which policies want different values.
-func conflictsAmong(policies []applicable, object *Object) []Conflict {
-	if len(policies) < 2 {
-		return nil
-	}
-	byKey := map[string][]Wish{}
-	for i := range policies {
-		for rest := collect(policies[i:i+1], object).labels; len(rest) > 0; {
-			same := rest[:run(rest, sameLabel)]
-			rest = rest[len(same):]
-			byKey[same[0].key] = append(byKey[same[0].key], Wish{policies[i].name, same[0].value})
-		}
-	}
+func conflictsAmong(labels []label) []Conflict {
+	slices.SortStableFunc(labels, func(a, b label) int {
+		return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.policy.name, b.policy.name), strings.Compare(a.value, b.value))
+	})
 	var found []Conflict
-	for _, key := range slices.Sorted(maps.Keys(byKey)) {
-		// Policies are in the order of names, and the labels of one in that of values.
-		c := Conflict{key, byKey[key]}
-		first := c.Wishes[0]
-		if slices.ContainsFunc(c.Wishes, func(w Wish) bool { return w.Policy != first.Policy }) &&
-			slices.ContainsFunc(c.Wishes, func(w Wish) bool { return w.Value != first.Value }) {
-			found = append(found, c)
+	for rest := labels; len(rest) > 0; {
+		same := rest[:run(rest, sameKey)]
+		rest = rest[len(same):]
+		first := &same[0]
+		if slices.ContainsFunc(same, func(l label) bool { return l.policy.name != first.policy.name }) &&
+			slices.ContainsFunc(same, func(l label) bool { return l.value != first.value }) {
+			found = append(found, Conflict{first.key, wishesOf(same)})
 		}
 	}
 	return found
+}
+
+// wishesOf returns each value that each policy wants, once.
+func wishesOf(labels []label) []Wish {
+	wishes := make([]Wish, 0, len(labels))
+	for i := range labels {
+		wishes = append(wishes, Wish{labels[i].policy.name, labels[i].value})
+	}
+	return slices.Compact(wishes)
 }
 
 // Describe says to one policy what others want instead, with the values; it is

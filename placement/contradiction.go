@@ -12,33 +12,32 @@ import (
 // findContradiction returns an error when no node, whatever its labels, can
 // satisfy the final template: the required labels and requirements against each
 // other, and against every term of the node affinity. It names the part that is
-// the user's, and for what is not, the policy and its source. The key is the
-// label's that the contradiction is about. Lists of thousands of values, of which
+// the user's, and for what is not, the policy and its source. The culprit is the
+// expression that contradicts what is before it. Lists of thousands of values, of which
 // each has to be held against each, are let pass: they match no node, or some.
-func findContradiction(final *hands, wanted *required) (key string, err *field.Error) {
+func findContradiction(final *hands, wanted *required) (culprit corev1.NodeSelectorRequirement, err *field.Error) {
 	left := maxCompared
 	base := domains{selector: final.template.NodeSelector, left: &left}
 	for i := range wanted.requirements {
 		if r := &wanted.requirements[i]; !base.narrow(r.NodeSelectorRequirement) {
-			return r.Key, final.contradictedBy(wanted, r)
+			return r.NodeSelectorRequirement, final.contradictedBy(wanted, r)
 		}
 	}
 	for i, term := range final.template.Affinity.Terms {
 		if len(term.MatchExpressions)+len(term.MatchFields) == 0 {
 			continue
 		}
-		culprit := base.contradictedBy(term.MatchExpressions)
-		if culprit < 0 {
-			return "", nil // Terms are ORed: this one can match.
+		at := base.contradictedBy(term.MatchExpressions)
+		if at < 0 {
+			return corev1.NodeSelectorRequirement{}, nil // Terms are ORed: this one can match.
 		}
 		if err == nil {
-			expression := term.MatchExpressions[culprit]
-			key = expression.Key
-			err = field.Invalid(termsPath.index(i).child("matchExpressions").index(culprit).field, format(expression),
-				"remove this expression, which contradicts "+final.describe(expression.Key, wanted))
+			culprit = term.MatchExpressions[at]
+			err = field.Invalid(termsPath.index(i).child("matchExpressions").index(at).field, format(culprit),
+				"remove this expression, which contradicts "+final.describe(culprit.Key, wanted))
 		}
 	}
-	return key, err
+	return culprit, err
 }
 
 // contradictedBy is the error that what a policy requires contradicts the label of
@@ -54,12 +53,12 @@ func (h *hands) contradictedBy(wanted *required, r *requirement) *field.Error {
 // describe says, for a message, what else is required of a key, and by whom.
 func (h *hands) describe(key string, wanted *required) string {
 	if value, ok := h.template.NodeSelector[key]; ok {
-		text := key + "=" + value
+		text := shown(key) + "=" + shown(value)
 		if by := wanted.label(key); by != nil {
 			return fmt.Sprintf("%s: no node can match both; policy %q requires it (from %s)", text, by.policy.name, by.origin)
 		}
 		if claim := h.claims.label(key); claim != nil {
-			return fmt.Sprintf("%s: no node can match both; policy %q has required it", text, claim.policy)
+			return fmt.Sprintf("%s: no node can match both; policy %q has required it", text, shown(claim.policy))
 		}
 		return text + " of spec.template.spec.nodeSelector: no node can match both"
 	}

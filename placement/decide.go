@@ -8,7 +8,9 @@ import (
 
 // Decide says what the policies want of one DaemonSet: the patch that makes it
 // comply, and what no patch can put right. Its inputs stay as they are.
-func (a Applicable) Decide(q *Question) Decision {
+func (a Applicable) Decide(q *Question) Decision { return a.decision(ask(q)) }
+
+func (a Applicable) decision(q *asked) Decision {
 	enforced, audited := a.byMode()
 	decision := Decision{Outcome: a.decide(q, enforced, audited)}
 	if len(audited) > 0 {
@@ -36,14 +38,14 @@ func (a Applicable) byMode() (enforced, audited []applicable) {
 
 // decide lets some policies act. The others wait: they ask for nothing, but what
 // they have they keep.
-func (a Applicable) decide(q *Question, enforced, others []applicable) Outcome {
+func (a Applicable) decide(q *asked, enforced, others []applicable) Outcome {
 	outcome := Outcome{Policies: enforcedNames(enforced)}
 	if q.New.Deleting || q.Old != nil && q.Old.Deleting {
 		return outcome // What is on its way out must be let go.
 	}
 	r := read(q, a.list)
 	e := evaluation{
-		object: q.New, start: r.now, stored: r.was.claims,
+		object: q.updated, start: r.now, stored: r.was.claims,
 		changed: r.changed, write: &r,
 	}
 	e.acting, e.waiting = r.split(enforced)
@@ -132,7 +134,7 @@ func (e *evaluation) violationsOf(entering []applicable) []Violation {
 // new. What only nodes forbid is no change where the stored template stays.
 func (r *reading) ratchet(e *evaluation, violations []Violation) bool {
 	stored := evaluation{
-		object: r.Old, start: r.was, stored: r.was.claims, waiting: e.waiting,
+		object: r.stored, start: r.was, stored: r.was.claims, waiting: e.waiting,
 		changed: e.changed, write: e.write,
 	}
 	stored.acting = filter(e.acting, func(a applicable) bool { return !a.comesIntoScope(r.Question) })

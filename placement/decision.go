@@ -92,8 +92,10 @@ type Violation struct {
 	warning string
 	// ofNodes says that it is of nodeChecks.
 	ofNodes bool
-	// alsoOf are the names of other policies that it breaks as well.
-	alsoOf []string
+	// whole names what the error shows a part of; empty where that is all.
+	whole string
+	// alsoOf has the names of other policies that it breaks as well.
+	alsoOf map[string]bool
 }
 
 // identity tells violations apart, whatever the places in lists.
@@ -108,7 +110,7 @@ func (v *Violation) identity() string {
 		}
 		b.WriteString(rest)
 	}
-	b.WriteString(": " + v.ErrorBody())
+	b.WriteString(": " + v.ErrorBody() + v.whole)
 	return b.String()
 }
 
@@ -152,8 +154,8 @@ func (o Outcome) Leftover() field.ErrorList {
 	}
 	var errs field.ErrorList
 	lacks := func(at path, policy, what string) {
-		errs = append(errs, field.Required(at.field, fmt.Sprintf("policy %q requires %s, and it was not there any more after mutation: "+
-			"try again; if it stays so, another mutating webhook takes it away", policy, what)))
+		errs = append(errs, shownError(field.Required(at.field, fmt.Sprintf("policy %q requires %s, and it was not there any more after mutation: "+
+			"try again; if it stays so, another mutating webhook takes it away", shown(policy), what))))
 	}
 	for _, claim := range o.after.claims.labels {
 		if have, ok := o.before.NodeSelector[claim.key]; ok && have == claim.value {
@@ -163,7 +165,7 @@ func (o Outcome) Leftover() field.ErrorList {
 		if len(o.before.NodeSelector) > 0 {
 			at = at.key(claim.key)
 		}
-		lacks(at, claim.policy, claim.key+"="+claim.value)
+		lacks(at, claim.policy, shown(claim.key)+"="+shown(claim.value))
 	}
 	here := present(&o.after.claims, o.before)
 	complete := everyTermHas(o.after.claims.requirements, o.before)
@@ -189,7 +191,17 @@ func everyTermHas(claimed []requirementClaim, t *Template) (complete []bool) {
 	for i := range claimed {
 		index.put(claimed[i].NodeSelectorRequirement, i)
 	}
-	counts, last, nonEmpty := make([]int, len(claimed)), make([]int, len(claimed)), 0
+	counts, nonEmpty := countTerms(&index, len(claimed), t)
+	for i := range counts {
+		complete[i] = counts[i] == nonEmpty
+	}
+	return complete
+}
+
+// countTerms counts the terms that can match, and how many of them have each of
+// the n expressions of an index.
+func countTerms(index *requirementIndex, n int, t *Template) (counts []int, nonEmpty int) {
+	counts, last := make([]int, n), make([]int, n)
 	for k := range t.Affinity.Terms {
 		term := &t.Affinity.Terms[k]
 		if len(term.MatchExpressions)+len(term.MatchFields) == 0 {
@@ -204,8 +216,5 @@ func everyTermHas(claimed []requirementClaim, t *Template) (complete []bool) {
 			}
 		}
 	}
-	for i := range counts {
-		complete[i] = counts[i] == nonEmpty
-	}
-	return complete
+	return counts, nonEmpty
 }

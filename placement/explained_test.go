@@ -1,10 +1,12 @@
 package placement_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -47,6 +49,48 @@ func FuzzEveryPolicyIsExplained(f *testing.F) {
 			expectAdditionsIn(t, ds, apply(t, ds, decision.Patch), verdicts)
 		}
 	})
+}
+
+// FuzzAPolicyThatWaitsAsksWhatItWouldAskAlone compares what many policies that wait are missing with what each would do alone.
+func FuzzAPolicyThatWaitsAsksWhatItWouldAskAlone(f *testing.F) {
+	addSeeds(f, 64, 128)
+	f.Fuzz(func(t *testing.T, bytes []byte) {
+		c := &choices{bytes}
+		ds, list := c.daemonSet(), c.policies()
+		delete(ds.Annotations, placement.InjectedAnnotation)
+		var want []string
+		for i := range list {
+			list[i].Spec.UpdatePolicy = "CreateOnly"
+			if c.pick(3) == 1 {
+				list[i].Spec.ConflictPolicy = "PreferPolicy"
+			}
+			if c.pick(5) == 1 {
+				list[i].Spec.Mode = "Audit"
+			}
+			alone, q := applicable(compile(t, list[i]), write{DaemonSet: ds})
+			want = append(want, itemsOf(alone.Verdicts(q))...)
+		}
+		waiting, q := applicable(compile(t, list...), write{DaemonSet: ds, Old: ds})
+		got := itemsOf(waiting.Verdicts(q))
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("items (-alone +waiting):\n%s", diff)
+		}
+	})
+}
+
+// itemsOf writes items, with nothing in them of what is written into the object.
+func itemsOf(verdicts []placement.Verdict) (items []string) {
+	for _, v := range verdicts {
+		for _, i := range v.Items {
+			if i.Outcome == placement.Added || i.Outcome == placement.Replaced {
+				i.Outcome = placement.Missing
+			}
+			items = append(items, fmt.Sprintf("%s: %+v", v.Policy, i))
+		}
+	}
+	return items
 }
 
 func expectDenialsIn(t *testing.T, decision placement.Decision, verdicts []placement.Verdict) {

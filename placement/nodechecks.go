@@ -120,7 +120,7 @@ func checkNodes(r *reading, acting []applicable, final *hands) nodesFound {
 	stays := c.before != nil && c.before.Equal(after)
 	for _, p := range acting {
 		if p.tooFew(s) {
-			few := describeFewNodes(s, final)
+			few := cutTo(2*maxShown, describeFewNodes(s, final))
 			found.violations = append(found.violations, p.violateNodeCheck(stays, few,
 				fmt.Sprintf("%s; policy %q asks for at least %s; %s", few, p.name, p.nodeChecks.minMatching, meant)))
 		}
@@ -143,7 +143,7 @@ func (p *applicable) tooManyLost(s *Survey) bool {
 
 func (p *policy) violateNodeCheck(stays bool, warning, detail string) Violation {
 	v := Violation{
-		Error:   field.Forbidden(podSpecPath.field, detail),
+		Error:   shownError(field.Forbidden(podSpecPath.field, detail)),
 		Policy:  p.name,
 		Actions: p.nodeChecks.actions,
 		warning: warning,
@@ -167,7 +167,7 @@ func (c *change) howToAcknowledge(digest string) string {
 		return fmt.Sprintf("if that is meant, add the annotation %s: %s to the DaemonSet", AcknowledgeAnnotation, digest)
 	}
 	return fmt.Sprintf("if that is meant, run this and try again: kubectl annotate daemonset -n %s %s --overwrite %s=%s",
-		cmp.Or(c.New.Namespace, "default"), c.New.Name, AcknowledgeAnnotation, digest)
+		shown(cmp.Or(c.New.Namespace, "default")), shown(c.New.Name), AcknowledgeAnnotation, digest)
 }
 
 // digest names the change. It is no secret: whoever may write the DaemonSet may

@@ -11,7 +11,7 @@ import (
 // evaluation is one template on its way to what policies require of it.
 type evaluation struct {
 	// object is where the policies' sources are read.
-	object *Object
+	object *readObject
 	// start is the template before, and stored what berth has in the stored one.
 	start  hands
 	stored claims
@@ -52,9 +52,9 @@ func (e *evaluation) resolve() plan {
 	if len(e.acting) == 0 {
 		return p
 	}
-	shape, readable := checkShape(e.object)
-	p.violations = e.violateAll(shape)
-	if !readable {
+	shape := e.object.checkShape()
+	p.violations = e.violateAll(shape.errs)
+	if !shape.readable {
 		return p
 	}
 	for _, f := range wanted.failures {
@@ -67,12 +67,13 @@ func (e *evaluation) resolve() plan {
 	if len(wanted.labels)+len(wanted.requirements) == 0 {
 		return p
 	}
-	key, contradiction := findContradiction(&p.after, &wanted)
+	culprit, contradiction := findContradiction(&p.after, &wanted)
 	if contradiction == nil {
 		return p
 	}
-	blamed := e.requiring(&wanted, key)
+	blamed := e.requiring(&wanted, culprit.Key)
 	violations := violate(blamed, field.ErrorList{contradiction})
+	violations[0].whole = wholeOf(culprit)
 	if !slices.ContainsFunc(blamed, applicable.denies) {
 		// What only warns keeps no other policy from its effect.
 		rest := e.without(blamed)
@@ -151,9 +152,9 @@ func violate(policies []applicable, errs field.ErrorList) []Violation {
 	if i := slices.IndexFunc(policies, func(a applicable) bool { return a.denies() }); i >= 0 {
 		by = policies[i].policy
 	}
-	names := make([]string, len(policies))
+	names := make(map[string]bool, len(policies))
 	for i := range policies {
-		names[i] = policies[i].name
+		names[policies[i].name] = true
 	}
 	violations := make([]Violation, 0, len(errs))
 	for _, err := range errs {
@@ -183,7 +184,7 @@ func (e *evaluation) requiring(wanted *required, key string) []applicable {
 func (p *policy) denies() bool { return slices.Contains(p.actions, v1alpha1.Deny) }
 
 func (p *policy) violation(err *field.Error) Violation {
-	return Violation{Error: err, Policy: p.name, Actions: p.actions}
+	return Violation{Error: shownError(err), Policy: p.name, Actions: p.actions}
 }
 
 // takeBack takes back what berth wrote and no policy requires any more, be it

@@ -116,10 +116,11 @@ func decideConflict(wishes []label, mine labelClaim, have string) labelDecision 
 
 // conflictBetween is that policies want different values of one key.
 func conflictBetween(wanted []label) Violation {
-	var wishes, names []string
+	var wishes []string
+	names := make(map[string]bool, len(wanted))
 	by := wanted[0].policy
 	for _, l := range wanted {
-		names = append(names, l.policy.name)
+		names[l.policy.name] = true
 		if len(wishes) <= mostOthers {
 			wishes = append(wishes, fmt.Sprintf("%s (from %s)", l, l.origin))
 		}
@@ -145,5 +146,5 @@ func conflictWithClaim(wanted []label, claim *labelClaim) Violation {
 	}
 	return by.violation(field.Forbidden(nodeSelectorPath.key(claim.key).field,
 		fmt.Sprintf("%s, policy %q has required %s=%s: no node has both; ask a cluster admin to change one of them",
-			wanted[0], claim.policy, claim.key, claim.value)))
+			wanted[0], shown(claim.policy), shown(claim.key), shown(claim.value))))
 }

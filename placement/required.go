@@ -24,10 +24,8 @@ type required struct {
 	tolerations []toleration
 	// failures are in the order of the policies.
 	failures []failure
-	// asked is how many labels and expressions the sources had, and read the
-	// annotations that are read already.
+	// asked is how many labels and expressions the sources had.
 	asked int
-	read  map[string]nodeSelectorText
 }
 
 // maxRequired is how many labels and expressions the sources of all policies have
@@ -40,6 +38,8 @@ type failure struct {
 	err    *field.Error
 	// tooMany says that it could, and that nothing but a bound is in the way.
 	tooMany bool
+	// whole names what was read, where the error shows a part of it.
+	whole string
 }
 
 // violation is a source that could not be read: its policy's failurePolicy says
@@ -52,7 +52,7 @@ func (f *failure) violation() Violation {
 	if f.policy.failurePolicy == v1alpha1.Ignore {
 		action = v1alpha1.Warn
 	}
-	return Violation{Error: f.err, Policy: f.policy.name, Actions: []v1alpha1.ValidationAction{action}}
+	return Violation{Error: shownError(f.err), Policy: f.policy.name, Actions: []v1alpha1.ValidationAction{action}, whole: f.whole}
 }
 
 // ask says whether a source may add so many labels and expressions.
@@ -60,8 +60,8 @@ func (r *required) ask(by *policy, n int) bool {
 	if r.asked += n; r.asked <= maxRequired {
 		return true
 	}
-	r.failures = append(r.failures, failure{by, field.Invalid(selectorPath.field, field.OmitValueType{}, fmt.Sprintf(
-		"the sources of all policies together have more than %d labels and expressions for this DaemonSet: use fewer labels", maxRequired)), true})
+	r.failures = append(r.failures, failure{policy: by, tooMany: true, err: field.Invalid(selectorPath.field, field.OmitValueType{}, fmt.Sprintf(
+		"the sources of all policies together have more than %d labels and expressions for this DaemonSet: use fewer labels", maxRequired))})
 	return false
 }
 
@@ -87,13 +87,13 @@ type toleration struct {
 }
 
 // collect gathers what the policies require of a DaemonSet.
-func collect(policies []applicable, object *Object) required {
+func collect(policies []applicable, object *readObject) required {
 	var set required
 	for i := range policies {
 		p := &policies[i]
 		labels, requirements, failures := len(set.labels), len(set.requirements), len(set.failures)
 		if p.failed != nil {
-			set.failures = append(set.failures, failure{p.policy, p.failed, false})
+			set.failures = append(set.failures, failure{policy: p.policy, err: p.failed})
 		} else {
 			for _, s := range p.sources {
 				if s.collect(&set, p.policy, object); len(set.failures) > failures && set.asked > maxRequired {
@@ -161,8 +161,8 @@ func newRequiredSet(from ...*required) requiredSet {
 		for _, l := range r.labels {
 			set.labels[[2]string{l.key, l.value}], set.keys[l.key] = true, true
 		}
-		for _, e := range r.requirements {
-			set.requirements.put(e.NodeSelectorRequirement, 0)
+		for rest := r.requirements; len(rest) > 0; rest = rest[run(rest, sameWish):] {
+			set.requirements.put(rest[0].NodeSelectorRequirement, 0)
 		}
 		for _, t := range r.tolerations {
 			set.tolerations[keyOfToleration(t.Toleration)] = true
@@ -206,9 +206,20 @@ func compareRequirements(a, b corev1.NodeSelectorRequirement) int {
 	return cmp.Or(
 		strings.Compare(a.Key, b.Key),
 		strings.Compare(string(a.Operator), string(b.Operator)),
-		slices.Compare(a.Values, b.Values),
+		compareValues(a.Values, b.Values),
 	)
 }
+
+// compareValues finds at once that two lists are one: those of a spec.selector,
+// which many policies require.
+func compareValues(a, b []string) int {
+	if sameList(a, b) {
+		return 0
+	}
+	return slices.Compare(a, b)
+}
+
+func sameList(a, b []string) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // valueSet sorts the values of an expression, which are a set: berth's own are
 // sorted, but an author's may be in any order.
@@ -223,22 +234,24 @@ func (l label) String() string {
 	return fmt.Sprintf("policy %q requires %s=%s", l.policy.name, l.key, l.value)
 }
 
-// format writes an expression as people do: app NotIn [a, b].
+// format writes an expression as people do: app NotIn [a, b]. Of many values it
+// writes the first.
 func format(r corev1.NodeSelectorRequirement) string {
+	text := shown(r.Key) + " " + string(shown(r.Operator))
 	if len(r.Values) == 0 {
-		return fmt.Sprintf("%s %s", r.Key, r.Operator)
+		return text
 	}
-	return fmt.Sprintf("%s %s [%s]", r.Key, r.Operator, strings.Join(r.Values, ", "))
+	return text + " [" + shownList(r.Values) + "]"
 }
 
 // formatToleration writes a toleration as kubectl describe does: key=value:Effect.
 func formatToleration(t corev1.Toleration) string {
-	text := t.Key
+	text := shown(t.Key)
 	if t.Value != "" {
-		text += "=" + t.Value
+		text += "=" + shown(t.Value)
 	}
 	if t.Effect != "" {
-		text += ":" + string(t.Effect)
+		text += ":" + string(shown(t.Effect))
 	}
 	return cmp.Or(text, "of every taint")
 }

@@ -14,6 +14,10 @@ var selectorOperators = []metav1.LabelSelectorOperator{
 	metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist,
 }
 
+// maxMalformed is more errors of a selector than anybody reads before mending the
+// first.
+const maxMalformed = 100
+
 // checkShape finds what makes a DaemonSet malformed for any policy, and says
 // whether its selector can be read. Mutating admission runs before the API server
 // validates, so all of it can be seen here.
@@ -28,11 +32,11 @@ func checkShape(object *Object) (errs field.ErrorList, readable bool) {
 			"it must select the DaemonSet's own pods: copy spec.template.metadata.labels into spec.selector.matchLabels")), false
 	}
 	if invalid := validateSelector(selector); len(invalid) > 0 {
-		return append(errs, invalid...), false
+		return append(errs, invalid[:min(len(invalid), maxMalformed)]...), false
 	}
 	if !selectorMatches(selector, object.Template.Labels) {
-		errs = append(errs, field.Invalid(templateLabelsPath.field, labels.Set(object.Template.Labels).String(),
-			"must match spec.selector ("+metav1.FormatLabelSelector(selector)+"): add what is missing to the template's labels"))
+		errs = append(errs, field.Invalid(templateLabelsPath.field, shown(labels.Set(object.Template.Labels).String()),
+			"must match spec.selector ("+shown(metav1.FormatLabelSelector(selector))+"): add what is missing to the template's labels"))
 	}
 	return errs, true
 }
@@ -44,7 +48,7 @@ func validateSelector(selector *metav1.LabelSelector) field.ErrorList {
 	var errs field.ErrorList
 	for i, expression := range selector.MatchExpressions {
 		errs = append(errs, validateEnum(selectorPath.field.Child("matchExpressions").Index(i).Child("operator"),
-			expression.Operator, selectorOperators...)...)
+			shown(expression.Operator), selectorOperators...)...)
 	}
 	options := validation.LabelSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}
 	return append(errs, sorted(validation.ValidateLabelSelector(selector, options, selectorPath.field))...)

@@ -12,23 +12,24 @@ import (
 // source is one place from which a policy takes what it requires.
 type source interface {
 	// collect adds what the source requires of the DaemonSet to the set.
-	collect(set *required, by *policy, object *Object)
+	collect(set *required, by *policy, object *readObject)
 	// asks says whether the source has anything to say of the DaemonSet at all.
 	asks(object *Object) bool
 }
 
 // literal is required labels that do not depend on the DaemonSet.
 type literal struct {
-	labels map[string]string
+	labels []nodeLabel // sorted
 	origin string
 }
 
-func (l literal) collect(set *required, by *policy, _ *Object) {
+func (l literal) collect(set *required, by *policy, _ *readObject) {
 	if !set.ask(by, len(l.labels)) {
 		return
 	}
-	for key, value := range l.labels {
-		set.labels = append(set.labels, label{key: key, value: value, policy: by, origin: l.origin})
+	set.labels = slices.Grow(set.labels, len(l.labels))
+	for _, own := range l.labels {
+		set.labels = append(set.labels, label{key: own.key, value: own.value, policy: by, origin: l.origin})
 	}
 }
 
@@ -37,7 +38,7 @@ func (l literal) asks(*Object) bool { return len(l.labels) > 0 }
 // expressions is a policy's own nodeRequirements.
 type expressions []corev1.NodeSelectorRequirement
 
-func (e expressions) collect(set *required, by *policy, _ *Object) {
+func (e expressions) collect(set *required, by *policy, _ *readObject) {
 	if !set.ask(by, len(e)) {
 		return
 	}
@@ -61,24 +62,21 @@ func newWorkloadSelector(from *v1alpha1.WorkloadSelectorSource) workloadSelector
 	return workloadSelector{slices.Clone(from.KeyPrefixes), slices.Clone(from.ExceptKeys)}
 }
 
-func (w workloadSelector) collect(set *required, by *policy, object *Object) {
+func (w workloadSelector) collect(set *required, by *policy, object *readObject) {
 	selector := object.Selector
 	if selector == nil || !set.ask(by, len(selector.MatchLabels)+len(selector.MatchExpressions)) {
 		return
 	}
-	for key, value := range selector.MatchLabels {
-		if w.counts(key) {
-			set.labels = append(set.labels, label{key: key, value: value, policy: by, origin: originSelector})
+	read := object.selectorRead()
+	set.labels = slices.Grow(set.labels, len(read.labels))
+	for _, own := range read.labels {
+		if w.counts(own.key) {
+			set.labels = append(set.labels, label{key: own.key, value: own.value, policy: by, origin: originSelector})
 		}
 	}
-	for _, expression := range selector.MatchExpressions {
+	for _, expression := range read.expressions {
 		if w.counts(expression.Key) {
-			// The four operators of a label selector have the same names and meanings in node affinity.
-			set.requirements = append(set.requirements, requirement{by, originSelector, corev1.NodeSelectorRequirement{
-				Key:      expression.Key,
-				Operator: corev1.NodeSelectorOperator(expression.Operator),
-				Values:   slices.Compact(slices.Sorted(slices.Values(expression.Values))),
-			}})
+			set.requirements = append(set.requirements, requirement{by, originSelector, expression})
 		}
 	}
 }

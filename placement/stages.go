@@ -68,8 +68,9 @@ func (p Policies) Names() []string { return namesOf(p.list) }
 // annotations read.
 func (p Policies) InNamespace(ns Namespace) InNamespace {
 	var selected InNamespace
+	read := newReadNamespace(ns)
 	for _, policy := range p.list {
-		if bound, reason := policy.in(ns); reason == "" {
+		if bound, reason := policy.in(read); reason == "" {
 			selected.list = append(selected.list, bound)
 		}
 	}
@@ -79,8 +80,9 @@ func (p Policies) InNamespace(ns Namespace) InNamespace {
 // Excluded returns the policies that InNamespace leaves out, in the order of names.
 func (p Policies) Excluded(ns Namespace) []Excluded {
 	var excluded []Excluded
+	read := newReadNamespace(ns)
 	for _, policy := range p.list {
-		if _, reason := policy.in(ns); reason != "" {
+		if _, reason := policy.in(read); reason != "" {
 			excluded = append(excluded, Excluded{policy.name, reason})
 		}
 	}
@@ -88,7 +90,7 @@ func (p Policies) Excluded(ns Namespace) []Excluded {
 }
 
 // in returns the policy as it is in a namespace, or why it is not for it.
-func (p *policy) in(ns Namespace) (*policy, Reason) {
+func (p *policy) in(ns *readNamespace) (*policy, Reason) {
 	if !p.namespaceSelector.Matches(labels.Set(ns.Labels)) {
 		return nil, ReasonNamespace
 	}

@@ -83,7 +83,7 @@ func equalTerms(a, b corev1.NodeSelectorTerm) bool {
 }
 
 func equalRequirements(a, b corev1.NodeSelectorRequirement) bool {
-	return a.Key == b.Key && a.Operator == b.Operator && slices.Equal(a.Values, b.Values)
+	return a.Key == b.Key && a.Operator == b.Operator && (sameList(a.Values, b.Values) || slices.Equal(a.Values, b.Values))
 }
 
 func equalTolerations(a, b corev1.Toleration) bool {

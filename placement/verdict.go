@@ -99,9 +99,11 @@ func leave(items []item) {
 
 // leftOf returns the items of policies that do not act after all.
 func leftOf(items []item, acting []applicable) []item {
-	left := filter(items, func(i item) bool {
-		return !slices.ContainsFunc(acting, func(a applicable) bool { return a.policy == i.policy })
-	})
+	act := make(map[*policy]bool, len(acting))
+	for i := range acting {
+		act[acting[i].policy] = true
+	}
+	left := filter(items, func(i item) bool { return !act[i.policy] })
 	leave(left)
 	return left
 }
@@ -119,40 +121,67 @@ func (a Applicable) Verdicts(q *Question) []Verdict {
 	if q.New.Deleting {
 		return nil
 	}
-	decision := a.Decide(q)
+	read := ask(q)
+	decision := a.decision(read)
+	enforced, audited := decision.read(read, v1alpha1.ModeEnforce), (*outcomeReading)(nil)
+	if decision.Audited != nil {
+		audited = decision.Audited.read(read, v1alpha1.ModeAudit)
+	}
 	verdicts := make([]Verdict, 0, len(a.list))
 	for i := range a.list {
 		p := &a.list[i]
 		// A policy in mode Audit looks at what would be if it were enforced too, and
 		// one in mode Enforce does not know of it.
-		outcome := &decision.Outcome
+		outcome := enforced
 		if p.mode == v1alpha1.ModeAudit {
-			outcome = decision.Audited
+			outcome = audited
 		}
-		verdicts = append(verdicts, outcome.verdict(p, q))
+		verdicts = append(verdicts, outcome.verdict(p))
 	}
 	return verdicts
 }
 
-func (o *Outcome) verdict(p *applicable, q *Question) Verdict {
+// outcomeReading is an outcome as the policies in one mode see it.
+type outcomeReading struct {
+	*Outcome
+	question *Question
+	waits    map[*policy]bool
+	// items are those of each policy, also where it waits.
+	items map[*policy][]item
+}
+
+func (o *Outcome) read(q *asked, mode v1alpha1.Mode) *outcomeReading {
+	r := &outcomeReading{Outcome: o, question: q.Question, waits: map[*policy]bool{}, items: map[*policy][]item{}}
+	for i := range o.items {
+		by := o.items[i].policy
+		r.items[by] = append(r.items[by], o.items[i])
+	}
+	for i := range o.waiting {
+		r.waits[o.waiting[i].policy] = true
+	}
+	ofMode := filter(o.waiting, func(a applicable) bool { return a.mode == mode && !a.unmet })
+	asks := missing(ofMode, q.updated, &o.after.template)
+	for i := range ofMode {
+		r.items[ofMode[i].policy] = asks[ofMode[i].policy]
+	}
+	return r
+}
+
+func (r *outcomeReading) verdict(p *applicable) Verdict {
 	v := Verdict{Policy: p.name, Mode: p.mode}
-	items := o.items
-	if i := slices.IndexFunc(o.waiting, func(w applicable) bool { return w.name == p.name }); i >= 0 {
-		v.Waits = p.waits(q, true)
+	if r.waits[p.policy] {
+		v.Waits = p.waits(r.question, true)
 		if v.Waits == "" {
 			v.Waits = ReasonUpdate
 		}
-		if !p.unmet {
-			items = p.missing(q.New, &o.after.template)
-		}
 	}
+	items := r.items[p.policy]
 	for i := range items {
-		if items[i].policy == p.policy {
-			v.Items = append(v.Items, items[i].export())
-		}
+		v.Items = append(v.Items, items[i].export())
 	}
-	for _, violation := range o.Violations {
-		if violation.Policy == p.name || slices.Contains(violation.alsoOf, p.name) {
+	for i := range r.Violations {
+		violation := &r.Violations[i]
+		if violation.Policy == p.name || violation.alsoOf[p.name] {
 			v.Violations = append(v.Violations, violation.Error)
 			if v.Denied == nil && slices.Contains(violation.Actions, v1alpha1.Deny) {
 				v.Denied = violation.Error
@@ -160,14 +189,6 @@ func (o *Outcome) verdict(p *applicable, q *Question) Verdict {
 		}
 	}
 	return v
-}
-
-// missing says what a policy that waits would ask of a template.
-func (p *applicable) missing(object *Object, t *Template) []item {
-	alone := evaluation{object: object, acting: []applicable{*p}, changed: true, start: hands{template: *t}}
-	items := alone.resolve().items
-	leave(items)
-	return items
 }
 
 // Wanted returns what the policy requires that is not there.
