@@ -52,11 +52,38 @@ const (
 	DeniedLeftover
 )
 
-// maxCauses is more than anybody reads before mending the first.
-const maxCauses = 100
+// A denial says more than anybody reads before mending the first cause, and no more than that.
+const (
+	maxCauses = 100
+	// maxCausesSize is for all of them together, in bytes of JSON. Each stands in the answer twice.
+	maxCausesSize = 24 << 10
+)
 
 // Causes is what the client is told of why the request is denied.
-func (a *Answer) Causes() field.ErrorList { return a.Denied[:min(len(a.Denied), maxCauses)] }
+func (a *Answer) Causes() field.ErrorList {
+	size := 0
+	for i, cause := range a.Denied[:min(len(a.Denied), maxCauses)] {
+		if size += sizeInJSON(cause.Error()); size > maxCausesSize && i > 0 {
+			return a.Denied[:i]
+		}
+	}
+	return a.Denied[:min(len(a.Denied), maxCauses)]
+}
+
+// sizeInJSON is at least how many bytes encoding/json makes of a text.
+func sizeInJSON(text string) (size int) {
+	for _, c := range []byte(text) {
+		switch {
+		case c == '"', c == '\\', c > '~':
+			size += 2
+		case c < ' ', c == '<', c == '>', c == '&':
+			size += len(`\u0000`)
+		default:
+			size++
+		}
+	}
+	return size
+}
 
 type annotation struct{ key, value string }
 

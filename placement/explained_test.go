@@ -80,6 +80,19 @@ func FuzzAPolicyThatWaitsAsksWhatItWouldAskAlone(f *testing.F) {
 	})
 }
 
+func TestAPolicyThatWaitsIsInConflictWithTermsThatItCouldNotExtend(t *testing.T) {
+	waiting := compile(t, policy(t, "p", "updatePolicy: CreateOnly\nnodeRequirements: [{key: disk, operator: Exists}]"))
+	term := corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "os", Operator: "Exists"}}}
+	for n, want := range map[int]placement.ItemOutcome{0: placement.InConflict, 2000: placement.Missing, 2001: placement.InConflict} {
+		ds := daemonSet(t, tutorial)
+		required(ds, slices.Repeat([]corev1.NodeSelectorTerm{term}, n))
+		selected, q := applicable(waiting, write{DaemonSet: ds, Old: ds})
+		if items := selected.Verdicts(q)[0].Items; len(items) != 1 || items[0].Outcome != want {
+			t.Errorf("%d terms: %+v, want %s", n, items, want)
+		}
+	}
+}
+
 // itemsOf writes items, with nothing in them of what is written into the object.
 func itemsOf(verdicts []placement.Verdict) (items []string) {
 	for _, v := range verdicts {
