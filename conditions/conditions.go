@@ -47,13 +47,21 @@ type Program struct {
 }
 
 type condition struct {
-	name    string
-	program cel.Program
+	name string
+	// programs are the same but for what an evaluation may cost: MaxCost, and each
+	// next one half as much.
+	programs [limits]func() (cel.Program, error)
 }
 
 // MaxCost bounds what the conditions of all policies may cost together at one
-// request, in CEL's units: as much as the API server lets one expression cost.
+// request, in CEL's units: as much as the API server lets one expression cost. CEL
+// stops behind the operation that exceeds it.
 const MaxCost = celconfig.PerCallLimit
+
+// limits is how many limits an evaluation may have. CEL fixes them in a program, so
+// a condition gets the largest that is left of MaxCost: when 700,000 are spent,
+// 250,000. What is left at last, 1/32 of MaxCost or less, nobody gets.
+const limits = 6
 
 // Cost is what the conditions that were evaluated at one request have cost.
 type Cost uint64
@@ -128,17 +136,26 @@ func firstOf(errs []*cel.Error, expression string) error {
 	return errors.New(shown)
 }
 
-func compile(env *cel.Env, expression string) (cel.Program, error) {
+func compile(env *cel.Env, expression string) (programs [limits]func() (cel.Program, error), err error) {
 	ast, issues := env.Compile(expression)
-	if issues.Err() != nil {
-		return nil, firstOf(issues.Errors(), expression)
+	if errs := issues.Errors(); len(errs) > 0 {
+		return programs, firstOf(errs, expression)
 	}
 	if ast.OutputType() != cel.BoolType {
-		return nil, fmt.Errorf("must yield a bool, and yields %s", ast.OutputType())
+		return programs, fmt.Errorf("must yield a bool, and yields %s", ast.OutputType())
 	}
-	return env.Program(ast,
-		cel.CostLimit(celconfig.PerCallLimit),
-		cel.InterruptCheckFrequency(celconfig.CheckFrequency))
+	for i := range programs {
+		// Requests that cost little, as all do, never need the lower limits.
+		programs[i] = sync.OnceValues(func() (cel.Program, error) {
+			return env.Program(ast, cel.CostLimit(MaxCost>>i), cel.InterruptCheckFrequency(celconfig.CheckFrequency))
+		})
+	}
+	for _, program := range programs[:2] {
+		if _, err := program(); err != nil {
+			return programs, err
+		}
+	}
+	return programs, nil
 }
 
 // Empty says whether there is no condition, so that every request matches.
@@ -146,8 +163,8 @@ func (p *Program) Empty() bool { return len(p.conditions) == 0 }
 
 // Matches says whether all conditions are true. As in a webhook configuration, a
 // condition that is false outweighs one that fails; with none false, the error
-// names each that failed. What they cost is added to the request's cost: beyond
-// MaxCost, each condition fails without being evaluated.
+// names each that failed. What they cost is added to the request's cost: when too
+// little is left of MaxCost, each condition fails without being evaluated.
 func (p *Program) Matches(ctx context.Context, vars Variables, cost *Cost) (bool, error) {
 	activation := map[string]any{
 		requestVariable:   vars.Request,
@@ -175,13 +192,23 @@ func (p *Program) Matches(ctx context.Context, vars Variables, cost *Cost) (bool
 var errCost = fmt.Errorf("the matchConditions of all policies together cost more than %d at this request", MaxCost)
 
 func (c *condition) evaluate(ctx context.Context, activation map[string]any, cost *Cost) (bool, error) {
-	if *cost >= MaxCost {
-		return false, errCost
+	at := 0
+	for *cost+(MaxCost>>at) > MaxCost {
+		if at++; at == limits {
+			return false, errCost
+		}
 	}
-	result, details, err := c.program.ContextEval(ctx, activation)
+	program, err := c.programs[at]()
+	if err != nil {
+		return false, err
+	}
+	result, details, err := program.ContextEval(ctx, activation)
 	if details != nil {
 		if actual := details.ActualCost(); actual != nil {
 			*cost += Cost(*actual)
+			if at > 0 && *actual > MaxCost>>at {
+				return false, errCost // It could cost more, were it alone.
+			}
 		}
 	}
 	if err != nil {

@@ -93,7 +93,7 @@ func TestConditionsOfAllPoliciesTogetherHaveOneCostAtARequest(t *testing.T) {
 		answers = append(answers, fmt.Sprint(met, " ", err))
 	}
 	first := slices.IndexFunc(answers, func(answer string) bool { return answer != answers[0] })
-	if answers[0] != "true <nil>" || first < 1 || cost > 2*conditions.MaxCost {
+	if answers[0] != "true <nil>" || first < 1 || cost > conditions.MaxCost+100 {
 		t.Fatalf("the first answer is %q, the %dth another; all cost %d", answers[0], first+1, cost)
 	}
 	refused := `false matchCondition "a": the matchConditions of all policies together cost more than 1000000 at this request`
@@ -118,7 +118,9 @@ func TestAConditionThatFailsByItsCostCostsTheRequestAllTheSame(t *testing.T) {
 		t.Fatal(errs)
 	}
 	var cost conditions.Cost
-	if _, err := program.Matches(t.Context(), creation, &cost); err == nil || cost < conditions.MaxCost {
-		t.Errorf("error %v and cost %d, want an error and %d or more", err, cost, conditions.MaxCost)
+	for range 3 {
+		if _, err := program.Matches(t.Context(), creation, &cost); err == nil || cost < conditions.MaxCost || cost > conditions.MaxCost+100 {
+			t.Errorf("error %v and cost %d, want an error and %d or little more", err, cost, conditions.MaxCost)
+		}
 	}
 }
