@@ -88,6 +88,11 @@ func (e *Excluded) hasNamespace(namespace placement.Namespace) bool {
 	return e.NamespaceSelector != nil && !e.NamespaceSelector.Matches(labels.Set(namespace.Labels))
 }
 
+// hasWhole says whether no DaemonSet of the namespace comes to berth.
+func (e *Excluded) hasWhole(namespace placement.Namespace) bool {
+	return e.hasNamespace(namespace) && (!e.SystemTier || namespace.Name == e.OwnNamespace)
+}
+
 // Auditor audits the DaemonSets while its replica leads.
 type Auditor struct {
 	Options

@@ -32,6 +32,8 @@ type policyReport struct {
 	nodes      v1alpha1.NodeCounts
 	// conflict is empty when no other policy contradicts this one.
 	conflict string
+	// leftOut is why the policy can act on no DaemonSet; empty: it can.
+	leftOut string
 }
 
 // daemonSetReport is the nodes of a DaemonSet, by what keeps its pods off them.
@@ -63,10 +65,15 @@ func (s *state) report() *report {
 		tallies[name] = &tally{}
 	}
 	for _, name := range slices.Sorted(s.snapshot.Namespaces()) {
-		if namespace, _ := s.snapshot.Namespace(name); s.excluded.hasNamespace(namespace) {
+		namespace, _ := s.snapshot.Namespace(name)
+		policies, _ := s.snapshot.PoliciesFor(name)
+		whole := s.excluded.hasWhole(namespace)
+		for _, policy := range policies.Names() {
+			tallies[policy].selects(name, whole)
+		}
+		if s.excluded.hasNamespace(namespace) {
 			continue
 		}
-		policies, _ := s.snapshot.PoliciesFor(name)
 		seen.add(tallies, policies.Conflicts(), "for every DaemonSet of namespace "+name)
 	}
 	next := &report{policies: make(map[string]policyReport, len(tallies))}
@@ -90,6 +97,7 @@ func (s *state) report() *report {
 			daemonSets: t.daemonSets,
 			nodes:      v1alpha1.NodeCounts{Matched: int32(t.nodes.Len()), Total: int32(total)}, //nolint:gosec // there are not 2 billion nodes
 			conflict:   t.conflict(),
+			leftOut:    t.leftOut(),
 		}
 	}
 	return next
@@ -123,6 +131,30 @@ type tally struct {
 	conflicts []string
 	others    int
 	described map[string]bool
+	// excluded are the namespaces that it selects and whose DaemonSets do not come
+	// to berth, and comes says that it selects another one.
+	excluded []string
+	comes    bool
+}
+
+// selects notes a namespace that the policy selects.
+func (t *tally) selects(namespace string, excluded bool) {
+	if excluded {
+		t.excluded = append(t.excluded, namespace)
+	} else {
+		t.comes = true
+	}
+}
+
+func (t *tally) leftOut() string {
+	switch n := len(t.excluded); {
+	case n == 0 || t.comes:
+		return ""
+	case n == 1:
+		return fmt.Sprintf("it acts on no DaemonSet: berth's webhook configurations exclude the one namespace that it selects, %s", t.excluded[0])
+	default:
+		return fmt.Sprintf("it acts on no DaemonSet: berth's webhook configurations exclude the %d namespaces that it selects, the first is %s", n, t.excluded[0])
+	}
 }
 
 func (t *tally) add(m mark, nodes cluster.Places) {

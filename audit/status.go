@@ -93,20 +93,19 @@ func (c *StatusController) Reconcile(ctx context.Context, request reconcile.Requ
 		}
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
+	found := c.found(policy.Name)
 	again, urgent := time.Duration(0), false
 	if awaited := c.awaited(policy); awaited.message == "" {
-		urgent = setReady(policy)
+		urgent = setReady(policy, found)
 	} else {
 		again = lookAgain
 		urgent = awaited.isLong && setReadyTo(policy, awaited.condition())
 	}
 	counted := false
-	if r := c.auditor.report.Load(); r != nil {
-		if found, ok := r.policies[policy.Name]; ok {
-			var flipped bool
-			flipped, counted = setFindings(&policy.Status, found)
-			urgent = urgent || flipped
-		}
+	if found != nil {
+		var flipped bool
+		flipped, counted = setFindings(&policy.Status, *found)
+		urgent = urgent || flipped
 	}
 	switch {
 	case urgent: // An admin waits for conditions: they are not held up.
@@ -128,13 +127,27 @@ func (c *StatusController) Reconcile(ctx context.Context, request reconcile.Requ
 	return reconcile.Result{RequeueAfter: again}, nil
 }
 
+// found is what the audit says of a policy; nil: nothing yet.
+func (c *StatusController) found(policy string) *policyReport {
+	r := c.auditor.report.Load()
+	if r == nil {
+		return nil
+	}
+	found, ok := r.policies[policy]
+	if !ok {
+		return nil
+	}
+	return &found
+}
+
 // maxConditionMessage is the length to which a condition's message is cut: the
 // API server takes 32,768 characters, and refuses the whole status with more.
 const maxConditionMessage = 8 << 10
 
-// setReady puts into the status whether the policy is in force, and says whether
+// setReady puts into the status whether the policy is in force, and whether it can
+// act at all by what the audit found (nil: as it is said already). It says whether
 // that is new.
-func setReady(policy *v1alpha1.PlacementPolicy) (changed bool) {
+func setReady(policy *v1alpha1.PlacementPolicy, found *policyReport) (changed bool) {
 	ready := metav1.Condition{
 		Type:               v1alpha1.ConditionReady,
 		Status:             metav1.ConditionTrue,
@@ -144,6 +157,13 @@ func setReady(policy *v1alpha1.PlacementPolicy) (changed bool) {
 	}
 	if policy.Spec.Mode == v1alpha1.ModeAudit {
 		ready.Message = "berth reports what this policy would do and changes nothing"
+	}
+	last := meta.FindStatusCondition(policy.Status.Conditions, ready.Type)
+	switch {
+	case found != nil && found.leftOut != "":
+		ready.Message += ", but " + found.leftOut
+	case found == nil && last != nil && last.Reason == ready.Reason && last.ObservedGeneration == ready.ObservedGeneration:
+		ready.Message = last.Message
 	}
 	if errs := cluster.Validate(policy); len(errs) > 0 {
 		ready.Status = metav1.ConditionFalse
