@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+
+	"berth.dev/berth/api/v1alpha1"
 )
 
 // Each case gives the tutorial's DaemonSet, which gets nodeSelector app=example,
@@ -104,5 +106,54 @@ func TestTheRatchetHoldsOnlyWhileWhatPlacementReadsStays(t *testing.T) {
 	breaking(old)
 	if denied := decide(policies, in).Denied(); denied != nil {
 		t.Errorf("an update of an object that broke the policy before is denied: %v", denied)
+	}
+}
+
+// Two policies come to contradict each other, and only warn: at an edit both wait, and what one has stays in every term.
+func TestPoliciesThatOnlyWarnOfTheirContradictionKeepAtAnEditWhatTheyHave(t *testing.T) {
+	const warns = "\nvalidationActions: [Warn]"
+	wantsSSD := policy(t, "wants-ssd", onSSD+warns)
+	wantsNone := policy(t, "wants-none", "nodeRequirements: [{key: disk, operator: NotIn, values: [ssd]}]"+warns)
+	denies := policy(t, "denies", "nodeSelector: {zone: a}")
+	const (
+		own    = `[{matchExpressions: [{key: os, operator: Exists}]}]`
+		ownTwo = `[{matchExpressions: [{key: os, operator: Exists}]}, {matchExpressions: [{key: arch, operator: Exists}]}]`
+		one    = `[{matchExpressions: [{key: os, operator: Exists}, {key: disk, operator: In, values: [ssd]}]}]`
+		two    = `[{matchExpressions: [{key: os, operator: Exists}, {key: disk, operator: In, values: [ssd]}]}, ` +
+			`{matchExpressions: [{key: arch, operator: Exists}, {key: disk, operator: In, values: [ssd]}]}]`
+		third = `[{matchExpressions: [{key: os, operator: Exists}, {key: disk, operator: In, values: [ssd]}]}, {matchExpressions: [{key: arch, operator: Exists}]}]`
+	)
+	tests := map[string]struct {
+		edit   func(*appsv1.DaemonSet)
+		beside []v1alpha1.PlacementPolicy
+		terms  string
+		labels map[string]string
+	}{
+		"another image":                    {edit: func(*appsv1.DaemonSet) {}, terms: one},
+		"a term more":                      {edit: func(ds *appsv1.DaemonSet) { withAffinity(t, ds, third) }, terms: two},
+		"a list that states its own terms": {edit: func(ds *appsv1.DaemonSet) { withAffinity(t, ds, own) }, terms: one},
+		"a PUT of the manifest": {
+			edit: func(ds *appsv1.DaemonSet) { ds.Annotations = nil; withAffinity(t, ds, ownTwo) }, terms: two,
+		},
+		"a term more, beside a policy that denies": {
+			edit: func(ds *appsv1.DaemonSet) { withAffinity(t, ds, third) }, beside: []v1alpha1.PlacementPolicy{denies},
+			terms: two, labels: map[string]string{"zone": "a"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			manifest := daemonSet(t, tutorial)
+			withAffinity(t, manifest, own)
+			stored := admit(t, compile(t, wantsSSD), write{DaemonSet: manifest})
+			got := update(t, compile(t, append([]v1alpha1.PlacementPolicy{wantsSSD, wantsNone}, test.beside...)...), stored, test.edit)
+			want := daemonSet(t, tutorial)
+			withAffinity(t, want, test.terms)
+			if diff := cmp.Diff(want.Spec.Template.Spec.Affinity, got.Spec.Template.Spec.Affinity); diff != "" {
+				t.Errorf("affinity (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.labels, nodeSelector(got)); diff != "" {
+				t.Errorf("nodeSelector (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
