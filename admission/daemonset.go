@@ -18,11 +18,11 @@ const lastApplied = corev1.LastAppliedConfigAnnotation
 // object decodes the DaemonSet that is the part root, as far as placement reads it. A type that the API server could not have
 // decoded is an error, and so is the lack of an object that a patch would stand in.
 //
-// Most parts of an old object are those of the new one, byte for byte. Given the new one as twin, they are shared.
-func (r *Review) object(root part, twin *placement.Object) (*placement.Object, *field.Error) {
-	d := partDecoder{review: r, root: root, hasTwin: twin != nil}
-	if twin == nil {
-		twin = &placement.Object{}
+// Most parts of an old object are those of the new one, byte for byte. Given the new one, decoded, they are shared.
+func (r *Review) object(root part, decoded *placement.Object) (*placement.Object, *field.Error) {
+	d := partDecoder{review: r, root: root, hasDecoded: decoded != nil}
+	if decoded == nil {
+		decoded = &placement.Object{}
 	}
 	object := &r.objects[d.side()]
 	d.mustObjects(partMetadata, partSpec, partTemplate, partPodSpec)
@@ -33,13 +33,13 @@ func (r *Review) object(root part, twin *placement.Object) (*placement.Object, *
 	object.Name = d.text(partObjectName)
 	object.GenerateName = d.text(partGenerateName)
 	object.Namespace = d.text(partObjectNamespace)
-	object.Labels = d.stringMap(partObjectLabels, twin.Labels)
+	object.Labels = d.stringMap(partObjectLabels, decoded.Labels)
 	if d.shares(partAnnotations) {
 		r.lastApplied[d.side()] = r.lastApplied[0]
 	}
-	object.Annotations = d.stringMap(partAnnotations, twin.Annotations)
+	object.Annotations = d.stringMap(partAnnotations, decoded.Annotations)
 	if d.shares(partSelector) {
-		object.Selector = twin.Selector
+		object.Selector = decoded.Selector
 	} else if d.isObject(partSelector) {
 		object.Selector = &metav1.LabelSelector{MatchLabels: d.stringMap(partMatchLabels, nil)}
 		if requirements, plain := r.scanner.labelRequirements(d.value(partMatchExpressions)); plain {
@@ -48,7 +48,7 @@ func (r *Review) object(root part, twin *placement.Object) (*placement.Object, *
 			d.typed(partMatchExpressions, &object.Selector.MatchExpressions)
 		}
 	}
-	d.template(&object.Template, &twin.Template)
+	d.template(&object.Template, &decoded.Template)
 	if d.err != nil {
 		return nil, d.err
 	}
@@ -57,35 +57,35 @@ func (r *Review) object(root part, twin *placement.Object) (*placement.Object, *
 
 // partDecoder decodes the parts below root. It keeps the first error.
 type partDecoder struct {
-	review  *Review
-	root    part
-	hasTwin bool
-	err     *field.Error
+	review     *Review
+	root       part
+	hasDecoded bool
+	err        *field.Error
 }
 
-// shares tells whether the twin has the part already.
+// shares tells whether the new object, which is decoded already, has the same part.
 func (d *partDecoder) shares(p part) bool {
-	return d.hasTwin && bytes.Equal(d.review.values[partObject+p], d.review.values[d.root+p])
+	return d.hasDecoded && bytes.Equal(d.review.values[partObject+p], d.review.values[d.root+p])
 }
 
 // side is 0 for the new object and 1 for the old one.
 func (d *partDecoder) side() int { return min(int(d.root-partObject), 1) }
 
 // template decodes exactly what placement.Template has.
-func (d *partDecoder) template(t, twin *placement.Template) {
+func (d *partDecoder) template(t, decoded *placement.Template) {
 	if d.isObject(partTemplateMetadata) {
-		t.Labels = d.stringMap(partTemplateLabels, twin.Labels)
+		t.Labels = d.stringMap(partTemplateLabels, decoded.Labels)
 	}
 	t.NodeName = d.text(partNodeName)
-	t.NodeSelector = d.stringMap(partNodeSelector, twin.NodeSelector)
+	t.NodeSelector = d.stringMap(partNodeSelector, decoded.NodeSelector)
 	t.HostNetwork = d.boolean(partHostNetwork)
 	if d.shares(partTolerations) {
-		t.Tolerations = twin.Tolerations
+		t.Tolerations = decoded.Tolerations
 	} else if !d.review.isAbsent(d.root + partTolerations) {
 		d.tolerations(&t.Tolerations)
 	}
 	if d.shares(partAffinity) {
-		t.Affinity = twin.Affinity
+		t.Affinity = decoded.Affinity
 	} else {
 		t.Affinity = d.affinity()
 	}
@@ -173,9 +173,9 @@ func (d *partDecoder) text(p part) string {
 }
 
 // stringMap decodes an object of strings. As in Kubernetes, null is "", and {} is not null.
-func (d *partDecoder) stringMap(p part, twin map[string]string) map[string]string {
+func (d *partDecoder) stringMap(p part, shared map[string]string) map[string]string {
 	if d.shares(p) {
-		return twin
+		return shared
 	}
 	if !d.isObject(p) {
 		return nil

@@ -151,10 +151,10 @@ func FuzzDecode(f *testing.F) {
 		if _, err := r.Request(); err != nil {
 			return
 		}
-		var twin *placement.Object
+		var decoded *placement.Object
 		for _, root := range []part{partObject, partOldObject} {
-			got, err := r.object(root, twin)
-			twin = got
+			got, err := r.object(root, decoded)
+			decoded = got
 			var typed appsv1.DaemonSet
 			if json.UnmarshalCaseSensitivePreserveInts(r.values[root], &typed) != nil || err != nil {
 				continue

@@ -88,15 +88,15 @@ func (e *Excluded) hasNamespace(namespace placement.Namespace) bool {
 	return e.NamespaceSelector != nil && !e.NamespaceSelector.Matches(labels.Set(namespace.Labels))
 }
 
-// hasWhole says whether no DaemonSet of the namespace comes to berth.
-func (e *Excluded) hasWhole(namespace placement.Namespace) bool {
+// hasWholeNamespace says whether no DaemonSet of the namespace comes to berth.
+func (e *Excluded) hasWholeNamespace(namespace placement.Namespace) bool {
 	return e.hasNamespace(namespace) && (!e.SystemTier || namespace.Name == e.OwnNamespace)
 }
 
 // Auditor audits the DaemonSets while its replica leads.
 type Auditor struct {
 	Options
-	daemonSets shelf
+	daemonSets daemonSetStore
 	// state is what the last audit found. Only Start's goroutine has it; it is nil
 	// while another replica leads.
 	state   *state

@@ -52,9 +52,9 @@ func sameCounters(a, b *appsv1.DaemonSet) bool {
 	return a.Status.CurrentNumberScheduled == b.Status.CurrentNumberScheduled && a.Status.NumberReady == b.Status.NumberReady
 }
 
-// shelf holds all DaemonSets, as the informer does, and knows which of them have
+// daemonSetStore holds all DaemonSets, as the informer does, and knows which of them have
 // changed since the last audit.
-type shelf struct {
+type daemonSetStore struct {
 	watching toolscache.DoneChecker // nil: not yet
 
 	mu      sync.Mutex
@@ -62,8 +62,8 @@ type shelf struct {
 	changed map[types.NamespacedName]*appsv1.DaemonSet // nil: it is gone
 }
 
-// watch begins to fill the shelf, and says whether it is complete.
-func (s *shelf) watch(ctx context.Context, informers cache.Cache) (complete bool, err error) {
+// watch begins to fill the store, and says whether it is complete.
+func (s *daemonSetStore) watch(ctx context.Context, informers cache.Cache) (complete bool, err error) {
 	if s.watching == nil {
 		informer, err := informers.GetInformer(ctx, &appsv1.DaemonSet{}, cache.BlockUntilSynced(false))
 		if err != nil {
@@ -92,7 +92,7 @@ func (s *shelf) watch(ctx context.Context, informers cache.Cache) (complete bool
 	}
 }
 
-func (s *shelf) put(object any, gone bool) {
+func (s *daemonSetStore) put(object any, gone bool) {
 	ds, ok := object.(*appsv1.DaemonSet)
 	if !ok {
 		return
@@ -117,7 +117,7 @@ func (s *shelf) put(object any, gone bool) {
 
 // take returns the DaemonSets that have changed since it was called last, nil
 // for those that are gone; or all of them.
-func (s *shelf) take(all bool) map[types.NamespacedName]*appsv1.DaemonSet {
+func (s *daemonSetStore) take(all bool) map[types.NamespacedName]*appsv1.DaemonSet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	taken := s.changed

@@ -60,7 +60,7 @@ status: {currentNumberScheduled: 2, numberReady: 1, desiredNumberScheduled: 0, n
 }
 
 func TestTheShelfHandsOutEachChangeOnce(t *testing.T) {
-	var s shelf
+	var s daemonSetStore
 	one, two := agent("demo", "one"), agent("demo", "two")
 	s.put(one, false)
 	s.put(two, false)

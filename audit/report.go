@@ -67,7 +67,7 @@ func (s *state) report() *report {
 	for _, name := range slices.Sorted(s.snapshot.Namespaces()) {
 		namespace, _ := s.snapshot.Namespace(name)
 		policies, _ := s.snapshot.PoliciesFor(name)
-		whole := s.excluded.hasWhole(namespace)
+		whole := s.excluded.hasWholeNamespace(namespace)
 		for _, policy := range policies.Names() {
 			tallies[policy].selects(name, whole)
 		}
@@ -79,8 +79,8 @@ func (s *state) report() *report {
 	next := &report{policies: make(map[string]policyReport, len(tallies))}
 	for _, key := range slices.SortedFunc(maps.Keys(s.entries), compareKeys) {
 		found := s.entries[key]
-		for _, m := range found.marks {
-			tallies[m.policy].add(m, found.place.nodes)
+		for _, f := range found.findings {
+			tallies[f.policy].add(f, found.place.nodes)
 		}
 		seen.add(tallies, found.conflicts, "for DaemonSet "+key.String())
 		switch {
@@ -157,12 +157,12 @@ func (t *tally) leftOut() string {
 	}
 }
 
-func (t *tally) add(m mark, nodes cluster.Places) {
+func (t *tally) add(f policyFinding, nodes cluster.Places) {
 	t.daemonSets.Matched++
-	if m.complies {
+	if f.complies {
 		t.daemonSets.Compliant++
 	}
-	if m.patched {
+	if f.patched {
 		t.daemonSets.WouldChange++
 	}
 	t.nodes.Add(nodes)

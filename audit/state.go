@@ -26,15 +26,15 @@ type state struct {
 	entries  map[types.NamespacedName]*entry
 	// unread says that an entry is, so that the next audit has to try again.
 	unread bool
-	// untold is the DaemonSets of whose problem no Event tells yet.
-	untold map[types.NamespacedName]bool
+	// eventsDue has the DaemonSets of whose problem an Event is still to be written.
+	eventsDue map[types.NamespacedName]bool
 }
 
 // entry is what the audit found in one DaemonSet.
 type entry struct {
 	daemonSet *appsv1.DaemonSet
 	place     *place
-	marks     []mark
+	findings  []policyFinding
 	conflicts []placement.Conflict
 	// problem is why it does not comply with a policy in mode Enforce; nil: it does.
 	problem *problem
@@ -43,8 +43,8 @@ type entry struct {
 	unread bool
 }
 
-// mark is what a policy's counts need to know of a finding.
-type mark struct {
+// policyFinding is what the counts of a policy need to know of one DaemonSet.
+type policyFinding struct {
 	policy            string
 	complies, patched bool
 }
@@ -100,41 +100,41 @@ func (s *state) update(ctx context.Context, snapshot *cluster.Snapshot, changed 
 	s.entries = make(map[types.NamespacedName]*entry, len(before)+len(changed))
 	for key, last := range before {
 		if _, isChanged := changed[key]; !isChanged {
-			s.entries[key] = s.again(ctx, last, last.daemonSet, everything)
+			s.entries[key] = s.reviewIfChanged(ctx, last, last.daemonSet, everything)
 		}
 	}
 	for key, ds := range changed {
 		if ds != nil {
-			s.entries[key] = s.again(ctx, before[key], ds, everything)
+			s.entries[key] = s.reviewIfChanged(ctx, before[key], ds, everything)
 		}
 	}
-	untold := map[types.NamespacedName]bool{}
+	eventsDue := map[types.NamespacedName]bool{}
 	for key, found := range s.entries {
 		s.unread = s.unread || found.unread
-		if found.problem != nil && (s.untold[key] || before[key].stopsComplying(found.daemonSet)) {
-			untold[key] = true
+		if found.problem != nil && (s.eventsDue[key] || before[key].stopsComplying(found.daemonSet)) {
+			eventsDue[key] = true
 		}
 	}
-	s.untold = untold
+	s.eventsDue = eventsDue
 }
 
 // tell returns problems of which to tell, the first by namespace and name, and
 // leaves the rest for later.
 func (s *state) tell(most int) []*problem {
 	var problems []*problem
-	for _, key := range slices.SortedFunc(maps.Keys(s.untold), compareKeys) {
+	for _, key := range slices.SortedFunc(maps.Keys(s.eventsDue), compareKeys) {
 		if len(problems) == most {
 			break
 		}
 		problems = append(problems, s.entries[key].problem)
-		delete(s.untold, key)
+		delete(s.eventsDue, key)
 	}
 	return problems
 }
 
-// again returns what is found in a DaemonSet now, of which last (nil: nothing)
+// reviewIfChanged returns what is found in a DaemonSet now, of which last (nil: nothing)
 // was found before. It decides only where that may be something else.
-func (s *state) again(ctx context.Context, last *entry, ds *appsv1.DaemonSet, everything bool) *entry {
+func (s *state) reviewIfChanged(ctx context.Context, last *entry, ds *appsv1.DaemonSet, everything bool) *entry {
 	if last == nil || everything || last.unread || !decidedAlike(last.daemonSet, ds) {
 		return s.review(ctx, ds, last)
 	}
@@ -165,11 +165,11 @@ func (s *state) review(ctx context.Context, ds *appsv1.DaemonSet, last *entry) *
 	}
 	found.place = s.places.at(&object.Template)
 	found.conflicts = selected.Conflicts(object)
-	found.marks = make([]mark, len(verdicts))
+	found.findings = make([]policyFinding, len(verdicts))
 	for i := range verdicts {
 		v := &verdicts[i]
 		// What is denied changes nothing.
-		found.marks[i] = mark{policy: v.Policy, complies: v.Complies(), patched: v.Changes() && denial(verdicts, v.Mode) == nil}
+		found.findings[i] = policyFinding{policy: v.Policy, complies: v.Complies(), patched: v.Changes() && denial(verdicts, v.Mode) == nil}
 	}
 	found.problem = newProblem(ds, verdicts)
 	return found

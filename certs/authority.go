@@ -21,9 +21,9 @@ const (
 	// settle is how long a new CA is published before a certificate of it is
 	// served: every API server has to hear of it, each by a watch of its own.
 	settle = 10 * time.Second
-	// youth is how long a CA may still be news to an API server, by clocks that
-	// may differ by minutes.
-	youth = 15 * time.Minute
+	// recentlyIssued is the age up to which a CA may be news to an API server, by
+	// clocks that may differ by minutes.
+	recentlyIssued = 15 * time.Minute
 	// callTimeout bounds one call of the API server.
 	callTimeout = 5 * time.Second
 	// lookEvery is how often an authority looks after itself when no event makes it.
@@ -168,7 +168,7 @@ func (a *Authority) adopt(seen view, trusted *trust) error {
 		a.trustedSince = now
 	}
 	// Where no other CA was trusted before, there is nothing to keep working.
-	news := len(trusted.bundle) > 1 && now.Sub(next.issued()).Abs() < youth
+	news := len(trusted.bundle) > 1 && now.Sub(next.issued()).Abs() < recentlyIssued
 	if (news || a.signer != nil) && now.Sub(a.trustedSince) < settle {
 		return errSettling
 	}

@@ -137,8 +137,6 @@ func run[T any](list []T, same func(a, b *T) bool) int {
 
 func sameKey(a, b *label) bool { return a.key == b.key }
 
-func sameLabel(a, b *label) bool { return a.key == b.key && a.value == b.value }
-
 func sameWish(a, b *requirement) bool {
 	return equalRequirements(a.NodeSelectorRequirement, b.NodeSelectorRequirement)
 }
