@@ -3,11 +3,15 @@ package cluster_test
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/cluster"
 	"berth.dev/berth/placement"
 )
@@ -106,5 +110,84 @@ func BenchmarkAdversarialSurvey(b *testing.B) {
 				index.Survey(template, template)
 			}
 		})
+	}
+}
+
+// worstEdit is a change of a DaemonSet that has as much as the limits allow of
+// tolerations, terms and an annotation, under policies of both modes, of which some
+// warn of a contradiction, with a stored receipt.
+func worstEdit(tb testing.TB) (*cluster.Snapshot, func() cluster.Question) {
+	tb.Helper()
+	var list []v1alpha1.PlacementPolicy
+	for i := range 100 {
+		p := v1alpha1.PlacementPolicy{}
+		p.Name = fmt.Sprintf("policy-%03d", i)
+		p.Spec.NodeSelectorFrom = []v1alpha1.NodeSelectorSource{{Type: v1alpha1.NodeSelectorFromWorkloadAnnotation}}
+		p.Spec.Tolerations = []v1alpha1.Toleration{{Key: p.Name, Operator: corev1.TolerationOpExists}}
+		if i%2 == 0 {
+			p.Spec.Mode = v1alpha1.ModeAudit
+			p.Spec.NodeSelector = map[string]v1alpha1.NodeLabelValue{"audited": "yes"}
+		}
+		if i > 97 {
+			p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Warn}
+			p.Spec.NodeRequirements = []v1alpha1.NodeRequirement{{Key: "x", Operator: "Exists"}, {Key: "x", Operator: "DoesNotExist"}}
+		}
+		list = append(list, p)
+	}
+	compiled, failed := placement.Compile(list)
+	if len(failed) > 0 {
+		tb.Fatal(failed)
+	}
+	templates := adversarial()
+	edit := func(serial int) *placement.Object {
+		template := *templates["5,000 comparisons of numbers in as many terms"]
+		template.Affinity.Terms = slices.Clone(template.Affinity.Terms)
+		template.Affinity.Terms[0] = corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{
+			expression("example.com/serial", "Gt", strconv.Itoa(serial)),
+		}}
+		template.Labels = map[string]string{"app": "a"}
+		template.Tolerations = templates["10,000 tolerations, and as many taints"].Tolerations
+		labels := make([]string, 50)
+		for i := range labels {
+			labels[i] = fmt.Sprintf("example.com/label-%d=a", i)
+		}
+		return &placement.Object{
+			Namespace: "default", Name: "worst", Template: template, Selector: &metav1.LabelSelector{MatchLabels: template.Labels},
+			Annotations: map[string]string{
+				v1alpha1.DefaultWorkloadAnnotation: strings.Join(labels, ","),
+				placement.InjectedAnnotation:       `{"version":2,"policies":{"policy-001":{"tolerations":[{"key":"taint-1"},{"key":"policy-001","operator":"Exists"}]}}}`,
+			},
+		}
+	}
+	snapshot := cluster.NewSnapshot(compiled, []placement.Namespace{{Name: "default"}}, largeFleet(15_000))
+	policies, _ := snapshot.PoliciesFor("default")
+	old, updated := edit(1), edit(2)
+	return snapshot, func() cluster.Question {
+		return cluster.Question{Question: placement.Question{New: updated, Old: old}, Policies: policies}
+	}
+}
+
+func TestTheWorstEditTakesLittleMemory(t *testing.T) {
+	const limit = 32 << 20
+	snapshot, ask := worstEdit(t)
+	q := ask()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	decision := snapshot.Evaluate(&q)
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > limit {
+		t.Errorf("%d bytes are allocated, more than %d", allocated, limit)
+	}
+	if len(decision.Policies) != 50 || decision.Audited == nil {
+		t.Errorf("policies %v", decision.Policies)
+	}
+}
+
+func BenchmarkAdversarialEvaluate(b *testing.B) {
+	snapshot, ask := worstEdit(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		q := ask()
+		snapshot.Evaluate(&q)
 	}
 }

@@ -17,15 +17,18 @@ type affinityQuery struct {
 	// term is the nodes that the present term still allows; union is scratch.
 	term, union bitmap
 	// numbers has the keys of which an expression compares the values.
-	numbers map[string]*numbers
+	numbers numbersByKey
 }
+
+// numbersByKey is made as far as it is asked for, once for two templates.
+type numbersByKey map[string]*numbers
 
 // matching returns those of the nodes that match the selector, by the rules of
 // component-helpers' nodeaffinity: terms are ORed, and one that is empty or
 // cannot be parsed matches no node.
-func (x *NodeIndex) matching(terms []corev1.NodeSelectorTerm, nodes bitmap) bitmap {
+func (x *NodeIndex) matching(terms []corev1.NodeSelectorTerm, nodes bitmap, compared numbersByKey) bitmap {
 	found := x.noNodes()
-	q := affinityQuery{index: x, term: x.noNodes(), union: x.noNodes()}
+	q := affinityQuery{index: x, term: x.noNodes(), union: x.noNodes(), numbers: compared}
 	for i := range terms {
 		term := &terms[i]
 		if len(term.MatchExpressions) == 0 && len(term.MatchFields) == 0 {
@@ -116,9 +119,6 @@ func (q *affinityQuery) compare(key string, operator corev1.NodeSelectorOperator
 	n := q.numbers[key]
 	if n == nil {
 		n = newNumbers(q.index, key)
-		if q.numbers == nil {
-			q.numbers = map[string]*numbers{}
-		}
 		q.numbers[key] = n
 	}
 	if operator == corev1.NodeSelectorOpGt {

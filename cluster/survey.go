@@ -10,29 +10,25 @@ import (
 // Survey implements placement.Nodes.
 func (x *NodeIndex) Survey(before, after *placement.Template) placement.Survey {
 	survey := placement.Survey{Total: x.Len()}
-	now := x.selected(after)
-	selected := now.count()
-	var staying bitmap
-	if before != nil {
-		staying = slices.Clone(now)
-	}
+	compared := numbersByKey{}
+	nodes := nodesOfChange{now: x.selected(after, compared)}
+	selected := nodes.now.count()
 	if selected == 0 {
 		survey.Missing, survey.Closest = x.closest(after.NodeSelector)
 		if survey.Missing == "" {
 			survey.NeverTogether = x.neverTogether(after.NodeSelector)
 		}
-	} else {
-		survey.Taint = x.keepTolerated(now, after).Most()
 	}
-	survey.Eligible = now.count()
+	if before != nil {
+		nodes.staying, nodes.earlier = slices.Clone(nodes.now), x.selected(before, compared)
+	}
+	survey.Taint = x.dropTainted(&nodes, before, after).Most()
+	survey.Eligible = nodes.now.count()
 	survey.Blocked = selected - survey.Eligible
 	if before != nil {
-		earlier := x.selected(before)
-		x.keepTolerated(earlier, before)
-		survey.Before = earlier.count()
-		x.dropEvicted(staying, after)
-		earlier.remove(staying)
-		survey.Lost = earlier.count()
+		survey.Before = nodes.earlier.count()
+		nodes.earlier.remove(nodes.staying)
+		survey.Lost = nodes.earlier.count()
 	}
 	if survey.Eligible > 0 && survey.Eligible < survey.Total {
 		survey.Split = x.split(placement.SetByPeople(after.NodeSelector))
@@ -42,14 +38,14 @@ func (x *NodeIndex) Survey(before, after *placement.Template) placement.Survey {
 
 // selected returns the nodes that the pod selects by name and labels, whatever
 // their taints.
-func (x *NodeIndex) selected(template *placement.Template) bitmap {
+func (x *NodeIndex) selected(template *placement.Template, compared numbersByKey) bitmap {
 	nodes := x.labelled(template.NodeSelector)
 	if template.NodeName != "" {
 		id, exists := x.ids[template.NodeName]
 		nodes.keepOne(id, exists)
 	}
 	if template.Affinity.Required() {
-		return x.matching(template.Affinity.Terms, nodes)
+		return x.matching(template.Affinity.Terms, nodes, compared)
 	}
 	return nodes
 }

@@ -69,32 +69,52 @@ func (b *indexBuilder) group(key string) *groupEdit {
 	return edit
 }
 
-// keepTolerated keeps those of the nodes on which the pod tolerates the taints,
-// and counts the others.
-func (x *NodeIndex) keepTolerated(nodes bitmap, template *placement.Template) placement.Blocking {
-	tolerations := placement.NewPodTolerations(template)
-	blocking := placement.Blocking{}
-	for _, group := range x.taints {
-		blocked := group.nodes.countIn(nodes)
-		if blocked == 0 {
-			continue
-		}
-		untolerated := tolerations.Untolerated(group.taints)
-		if len(untolerated) == 0 {
-			continue
-		}
-		group.nodes.removeFrom(nodes)
-		blocking.Add(untolerated, blocked)
-	}
-	return blocking
-}
-
-// dropEvicted leaves the nodes on which pods that run already may stay.
-func (x *NodeIndex) dropEvicted(nodes bitmap, template *placement.Template) {
+// keepTolerated keeps those of the nodes on which the pod tolerates the taints.
+func (x *NodeIndex) keepTolerated(nodes bitmap, template *placement.Template) {
 	tolerations := placement.NewPodTolerations(template)
 	for _, group := range x.taints {
-		if tolerations.AreEvicted(group.taints) {
+		if group.nodes.countIn(nodes) > 0 && len(tolerations.Untolerated(group.taints)) > 0 {
 			group.nodes.removeFrom(nodes)
 		}
 	}
+}
+
+// nodesOfChange are the nodes that a template selects now, those of them on which
+// pods that run already may stay, and the nodes that it selected before. Where
+// there is no template before, only now is there.
+type nodesOfChange struct{ now, staying, earlier bitmap }
+
+// dropTainted takes away the nodes of which the pods do not tolerate the taints, and
+// counts those that are blocked now. It looks at the taints of each group once.
+func (x *NodeIndex) dropTainted(nodes *nodesOfChange, before, after *placement.Template) placement.Blocking {
+	tolerations := placement.NewPodTolerations(after)
+	earlier := &tolerations
+	if before != nil && !tolerations.AreOf(before) {
+		earlier = new(placement.NewPodTolerations(before))
+	}
+	blocking := placement.Blocking{}
+	for _, group := range x.taints {
+		blocked := group.nodes.countIn(nodes.now)
+		if blocked == 0 && (before == nil || group.nodes.countIn(nodes.earlier) == 0) {
+			continue
+		}
+		untolerated := tolerations.Untolerated(group.taints)
+		if blocked > 0 && len(untolerated) > 0 {
+			group.nodes.removeFrom(nodes.now)
+			blocking.Add(untolerated, blocked)
+		}
+		if before == nil {
+			continue
+		}
+		if placement.Evict(untolerated) {
+			group.nodes.removeFrom(nodes.staying)
+		}
+		if earlier != &tolerations {
+			untolerated = earlier.Untolerated(group.taints)
+		}
+		if len(untolerated) > 0 {
+			group.nodes.removeFrom(nodes.earlier)
+		}
+	}
+	return blocking
 }

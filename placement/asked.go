@@ -14,6 +14,28 @@ type asked struct {
 	*Question
 	// updated is New, and stored is Old; nil on creation.
 	updated, stored *readObject
+	// surveyed is the template that was counted last, with what was counted.
+	surveyed *Template
+	counted  Survey
+	// encoded is what storedPlacement returns.
+	encoded []byte
+}
+
+// storedPlacement says on which nodes the stored template runs.
+func (a *asked) storedPlacement() []byte {
+	if a.encoded == nil {
+		a.encoded = a.Old.Template.appendNodes(nil)
+	}
+	return a.encoded
+}
+
+// survey counts the nodes of the stored template and of one to be stored, once
+// where policies in mode Audit would store the same.
+func (a *asked) survey(stored, after *Template) Survey {
+	if a.surveyed == nil || !a.surveyed.Equal(after) {
+		a.surveyed, a.counted = after, a.Nodes.Survey(stored, after)
+	}
+	return a.counted
 }
 
 func ask(q *Question) *asked {

@@ -121,9 +121,15 @@ func present(c *claims, t *Template) claims {
 		}
 	}
 	if len(c.tolerations) > 0 {
-		there := make(map[tolerationKey]bool, len(t.Tolerations))
+		there := make(map[tolerationKey]bool, len(c.tolerations))
+		for _, claim := range c.tolerations {
+			there[keyOfToleration(claim.Toleration)] = false
+		}
 		for _, have := range t.Tolerations {
-			there[keyOfToleration(have)] = true
+			key := keyOfToleration(have)
+			if isThere, claimed := there[key]; claimed && !isThere {
+				there[key] = true
+			}
 		}
 		found.tolerations = filter(c.tolerations, func(claim tolerationClaim) bool { return there[keyOfToleration(claim.Toleration)] })
 	}

@@ -12,9 +12,18 @@ func (a Applicable) Decide(q *Question) Decision { return a.decision(ask(q)) }
 
 func (a Applicable) decision(q *asked) Decision {
 	enforced, audited := a.byMode()
-	decision := Decision{Outcome: a.decide(q, enforced, audited)}
+	if q.New.Deleting || q.Old != nil && q.Old.Deleting {
+		// What is on its way out must be let go.
+		decision := Decision{Outcome: Outcome{Policies: enforcedNames(enforced)}}
+		if len(audited) > 0 {
+			decision.Audited = &Outcome{Policies: enforcedNames(a.list)}
+		}
+		return decision
+	}
+	r := read(q, a.list)
+	decision := Decision{Outcome: r.decide(enforced, audited)}
 	if len(audited) > 0 {
-		all := a.decide(q, a.list, nil)
+		all := r.decide(a.list, nil)
 		decision.Audited = &all
 	}
 	return decision
@@ -38,15 +47,11 @@ func (a Applicable) byMode() (enforced, audited []applicable) {
 
 // decide lets some policies act. The others wait: they ask for nothing, but what
 // they have they keep.
-func (a Applicable) decide(q *asked, enforced, others []applicable) Outcome {
+func (r *reading) decide(enforced, others []applicable) Outcome {
 	outcome := Outcome{Policies: enforcedNames(enforced)}
-	if q.New.Deleting || q.Old != nil && q.Old.Deleting {
-		return outcome // What is on its way out must be let go.
-	}
-	r := read(q, a.list)
 	e := evaluation{
-		object: q.updated, start: r.now, stored: r.was.claims,
-		changed: r.changed, write: &r,
+		object: r.updated, start: r.now, stored: r.was.claims,
+		changed: r.changed, write: r,
 	}
 	e.acting, e.waiting = r.split(enforced)
 	entering := r.entering(e.waiting)
@@ -58,7 +63,7 @@ func (a Applicable) decide(q *asked, enforced, others []applicable) Outcome {
 	outcome.waiting, outcome.items = e.waiting, p.items
 	outcome.Violations = p.violations
 	if !outcome.denies() {
-		found := checkNodes(&r, e.acting, &p.after)
+		found := checkNodes(r, e.acting, &p.after)
 		outcome.survey = found.survey
 		outcome.Violations = append(outcome.Violations, found.violations...)
 	}
@@ -70,7 +75,7 @@ func (a Applicable) decide(q *asked, enforced, others []applicable) Outcome {
 	if outcome.denies() {
 		return outcome
 	}
-	outcome.before, outcome.after, outcome.removed = &q.New.Template, p.after, p.removed
+	outcome.before, outcome.after, outcome.removed = &r.New.Template, p.after, p.removed
 	outcome.Patch = r.patch(&p.after)
 	outcome.Warnings = outcome.warnings()
 	return outcome

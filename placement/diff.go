@@ -102,15 +102,19 @@ type insertion[T any] struct {
 // their lengths only.
 func listDiff[T any, K comparable](from, to []T, key func(T) K) edits[T] {
 	e := edits[T]{from: from, to: to}
-	ahead := make(map[K]int, len(to)) // how many of each are still to come
-	for _, element := range to {
+	i := 0
+	for i < len(from) && i < len(to) && key(from[i]) == key(to[i]) {
+		i++
+	}
+	first := i                              // Most lists only grow at their end.
+	ahead := make(map[K]int, len(to)-first) // how many of each are still to come
+	for _, element := range to[first:] {
 		ahead[key(element)]++
 	}
-	behind := make(map[K]int, len(from))
-	for _, element := range from {
+	behind := make(map[K]int, len(from)-first)
+	for _, element := range from[first:] {
 		behind[key(element)]++
 	}
-	i := 0
 	next := func() { // the next of from, which is kept or dropped
 		behind[key(from[i])]--
 		i++
@@ -119,7 +123,8 @@ func listDiff[T any, K comparable](from, to []T, key func(T) K) edits[T] {
 		e.removed = append(e.removed, i)
 		next()
 	}
-	for j, element := range to {
+	for j := first; j < len(to); j++ {
+		element := to[j]
 		k := key(element)
 		ahead[k]--
 		// What is not wanted any more goes, and so does what stands before one that is.

@@ -29,7 +29,7 @@ func missing(policies []applicable, object *readObject, t *Template) map[*policy
 		own := of(t.policy)
 		own.tolerations = append(own.tolerations, t)
 	}
-	lacking, tolerated := lackingIn(t, wanted.requirements), newTolerationSet(t.Tolerations)
+	lacking, tolerated := lackingIn(t, wanted.requirements), newTolerationSet(t.Tolerations, keysOf(wanted.tolerations))
 	items := make(map[*policy][]item, len(byPolicy))
 	for p, own := range byPolicy {
 		items[p] = slices.Concat(missingLabels(t, own.labels), missingRequirements(t, own.requirements, lacking), missingTolerations(tolerated, own.tolerations))

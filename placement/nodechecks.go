@@ -102,11 +102,11 @@ func checkNodes(r *reading, acting []applicable, final *hands) nodesFound {
 		return nodesFound{}
 	}
 	after := &final.template
-	c := change{Question: r.Question, after: after}
+	c := change{asked: r.asked, after: after}
 	if r.Old != nil {
 		c.before = &r.Old.Template
 	}
-	found := nodesFound{survey: r.Nodes.Survey(c.before, after)}
+	found := nodesFound{survey: r.survey(c.before, after)}
 	s := &found.survey
 	if !slices.ContainsFunc(acting, func(p applicable) bool { return p.tooFew(s) || p.tooManyLost(s) }) {
 		return found
@@ -157,7 +157,7 @@ func (p *policy) violateNodeCheck(stays bool, warning, detail string) Violation 
 
 // change is one change of one DaemonSet's placement.
 type change struct {
-	*Question
+	*asked
 	before, after *Template // before is nil on creation
 }
 
@@ -179,12 +179,15 @@ func (c *change) digest() string {
 	b = append(append(b, '/'), cmp.Or(c.New.GenerateName, c.New.Name)...)
 	after := *c.after
 	after.Tolerations = nil
-	for _, t := range []*Template{c.before, &after} {
-		if t == nil {
-			b = append(b, "null"...)
-			continue
-		}
-		b = strconv.AppendBool(strconv.AppendQuote(t.appendPlacement(b), t.NodeName), t.HostNetwork)
+	if c.before == nil {
+		b = append(b, "null"...)
+	} else {
+		b = append(b, c.storedPlacement()...)
 	}
-	return digestOf(b)
+	return digestOf(after.appendNodes(b))
+}
+
+// appendNodes appends all that says on which nodes a template runs.
+func (t *Template) appendNodes(b []byte) []byte {
+	return strconv.AppendBool(strconv.AppendQuote(t.appendPlacement(b), t.NodeName), t.HostNetwork)
 }

@@ -14,10 +14,10 @@ func planTolerations(h hands, wanted []toleration) step {
 	if len(wanted) == 0 {
 		return s
 	}
-	existing := newTolerationSet(h.template.Tolerations)
+	existing := newTolerationSet(h.template.Tolerations, keysOf(wanted))
 	var added []corev1.Toleration
 	var claimed []tolerationClaim
-	covered := newTolerationSet(nil)
+	covered := tolerationSet{}
 	for i := range wanted {
 		t := &wanted[i]
 		outcome := Added
@@ -63,12 +63,23 @@ func reassigned(claimed []tolerationClaim, wanted []toleration) []tolerationClai
 // another one does: a template may have thousands, and policies want as many.
 type tolerationSet map[tolerationKey]bool
 
-func newTolerationSet(tolerations []corev1.Toleration) tolerationSet {
-	set := make(tolerationSet, len(tolerations))
+// newTolerationSet has those of the tolerations that can cover one of the keys.
+func newTolerationSet(tolerations []corev1.Toleration, keys map[string]bool) tolerationSet {
+	set := tolerationSet{}
 	for _, t := range tolerations {
-		set.put(t)
+		if t.Key == "" || keys[t.Key] {
+			set.put(t)
+		}
 	}
 	return set
+}
+
+func keysOf(wanted []toleration) map[string]bool {
+	keys := make(map[string]bool, len(wanted))
+	for i := range wanted {
+		keys[wanted[i].Key] = true
+	}
+	return keys
 }
 
 func (s tolerationSet) put(t corev1.Toleration) {

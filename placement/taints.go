@@ -11,8 +11,14 @@ import (
 // (k8s.io/kubernetes pkg/controller/daemon/util AddOrUpdateDaemonPodTolerations).
 type PodTolerations struct {
 	template *Template
-	// index has the template's, where they are many.
+	// index has the template's, where they are many, and keys has their keys.
 	index map[corev1.Toleration]bool
+	keys  map[string]bool
+}
+
+// AreOf says whether those of another template are the same.
+func (p *PodTolerations) AreOf(t *Template) bool {
+	return t.HostNetwork == p.template.HostNetwork && slices.EqualFunc(t.Tolerations, p.template.Tolerations, equalTolerations)
 }
 
 // manyTolerations is more than is worth looking at one after the other.
@@ -25,7 +31,9 @@ func NewPodTolerations(t *Template) PodTolerations {
 		return p
 	}
 	p.index = make(map[corev1.Toleration]bool, len(t.Tolerations))
+	p.keys = make(map[string]bool, len(t.Tolerations))
 	for _, toleration := range t.Tolerations {
+		p.keys[toleration.Key] = true
 		p.index[tolerationOfTaints(toleration)] = true
 	}
 	return p
@@ -48,6 +56,9 @@ func (p *PodTolerations) has(taint corev1.Taint) bool {
 		return toleratedByAny(taint, p.template.Tolerations)
 	}
 	for _, key := range []string{taint.Key, ""} {
+		if !p.keys[key] {
+			continue
+		}
 		for _, effect := range []corev1.TaintEffect{taint.Effect, ""} {
 			if p.index[corev1.Toleration{Key: key, Effect: effect, Operator: corev1.TolerationOpExists}] ||
 				p.index[corev1.Toleration{Key: key, Effect: effect, Operator: corev1.TolerationOpEqual, Value: taint.Value}] {
@@ -114,6 +125,12 @@ func (p *PodTolerations) AreEvicted(taints []corev1.Taint) bool {
 	return slices.ContainsFunc(taints, func(taint corev1.Taint) bool {
 		return taint.Effect == corev1.TaintEffectNoExecute && !p.tolerate(taint)
 	})
+}
+
+// Evict says whether pods that run already must go because of taints, none of them
+// tolerated.
+func Evict(untolerated []corev1.Taint) bool {
+	return slices.ContainsFunc(untolerated, func(taint corev1.Taint) bool { return taint.Effect == corev1.TaintEffectNoExecute })
 }
 
 func (p *PodTolerations) tolerate(taint corev1.Taint) bool {
