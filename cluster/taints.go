@@ -73,7 +73,7 @@ func (b *indexBuilder) group(key string) *groupEdit {
 func (x *NodeIndex) keepTolerated(nodes bitmap, template *placement.Template) {
 	tolerations := placement.NewPodTolerations(template)
 	for _, group := range x.taints {
-		if group.nodes.countIn(nodes) > 0 && len(tolerations.Untolerated(group.taints)) > 0 {
+		if group.nodes.countIn(nodes) > 0 && !tolerations.TolerateAll(group.taints) {
 			group.nodes.removeFrom(nodes)
 		}
 	}
@@ -109,10 +109,11 @@ func (x *NodeIndex) dropTainted(nodes *nodesOfChange, before, after *placement.T
 		if placement.Evict(untolerated) {
 			group.nodes.removeFrom(nodes.staying)
 		}
+		kept := len(untolerated) == 0
 		if earlier != &tolerations {
-			untolerated = earlier.Untolerated(group.taints)
+			kept = earlier.TolerateAll(group.taints)
 		}
-		if len(untolerated) > 0 {
+		if !kept {
 			group.nodes.removeFrom(nodes.earlier)
 		}
 	}

@@ -81,6 +81,11 @@ func (p *PodTolerations) Untolerated(taints []corev1.Taint) []corev1.Taint {
 	return untolerated
 }
 
+// TolerateAll says whether none of a node's taints keeps the pods off it.
+func (p *PodTolerations) TolerateAll(taints []corev1.Taint) bool {
+	return !slices.ContainsFunc(taints, func(taint corev1.Taint) bool { return Blocks(taint) && !p.tolerate(taint) })
+}
+
 // TaintCount is a taint that is not tolerated and the number of nodes, of those
 // that have the labels, which it keeps the pods off.
 type TaintCount struct {
