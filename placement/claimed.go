@@ -120,23 +120,28 @@ func present(c *claims, t *Template) claims {
 			}
 		}
 	}
-	if len(c.tolerations) > 0 {
-		there := make(map[tolerationKey]bool, len(c.tolerations))
-		for _, claim := range c.tolerations {
-			there[keyOfToleration(claim.Toleration)] = false
-		}
-		for _, have := range t.Tolerations {
-			key := keyOfToleration(have)
-			if isThere, claimed := there[key]; claimed && !isThere {
-				there[key] = true
-			}
-		}
-		found.tolerations = filter(c.tolerations, func(claim tolerationClaim) bool { return there[keyOfToleration(claim.Toleration)] })
-	}
+	found.tolerations = presentTolerations(c.tolerations, t.Tolerations)
 	if len(found.requirements) == 0 {
 		found.made = WithoutAffinity
 	}
 	return found
+}
+
+func presentTolerations(claimed []tolerationClaim, tolerations []corev1.Toleration) []tolerationClaim {
+	if len(claimed) == 0 {
+		return nil
+	}
+	there := make(map[tolerationKey]bool, len(claimed))
+	for _, claim := range claimed {
+		there[keyOfToleration(claim.Toleration)] = false
+	}
+	for _, have := range tolerations {
+		key := keyOfToleration(have)
+		if isThere, isClaimed := there[key]; isClaimed && !isThere {
+			there[key] = true
+		}
+	}
+	return filter(claimed, func(claim tolerationClaim) bool { return there[keyOfToleration(claim.Toleration)] })
 }
 
 // relocated returns claims about the old terms as claims about the new ones,
