@@ -228,8 +228,9 @@ func TestWhatNoDaemonSetHasIsDeniedBeforeItIsDecoded(t *testing.T) {
 func TestADenialNamesAHundredCausesAtMost(t *testing.T) {
 	site := serve(t, newFacts(t, ownLabel), logr.Discard())
 	got := site.ask(t, MutatePath, withSelector(t, numbered(`,"k%07d":"-"`, 14*500)))
-	if got.Allowed || len(got.Result.Details.Causes) != 100 {
-		t.Errorf("allowed: %v, with %d causes", got.Allowed, len(got.Result.Details.Causes))
+	// As many of them as fit into 64 KiB, twice each.
+	if causes := len(got.Result.Details.Causes); got.Allowed || causes < 50 || causes > 100 {
+		t.Errorf("allowed: %v, with %d causes", got.Allowed, causes)
 	}
 }
 
