@@ -125,7 +125,7 @@ func (a *Authority) publish(ctx context.Context, seen view, trusted bundle) erro
 		if c == nil || c.has(caBundle) {
 			continue
 		}
-		if err := c.ownedBy(a.published.manager, a.published.name); err != nil {
+		if err := c.ownedBy(a.published.manager); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -137,7 +137,7 @@ func (a *Authority) publish(ctx context.Context, seen view, trusted bundle) erro
 			err = a.published.publish(ctx, which, c, caBundle)
 		}
 		if err == nil {
-			a.log.Info("caBundle written", "kind", c.kind, "name", a.published.name, "trusted", len(trusted))
+			a.log.Info("caBundle written", "kind", c.kind, "name", c.name, "trusted", len(trusted))
 		}
 		errs = append(errs, err)
 	}

@@ -15,15 +15,16 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 )
 
 // configuration is what matters here of a webhook configuration.
 type configuration struct {
-	kind, resourceVersion string
-	hooks                 []hook
-	managers              []string // who has written any of its fields
+	kind, name, resourceVersion string
+	hooks                       []hook
+	managers                    []string // who has written any of its fields
 }
 
 // hook is one webhook: where the API server calls it, and whom it trusts there.
@@ -49,13 +50,13 @@ func newHook(name string, client *admissionv1.WebhookClientConfig) hook {
 func newConfiguration(object any) (*configuration, error) {
 	switch o := object.(type) {
 	case *admissionv1.MutatingWebhookConfiguration:
-		c := &configuration{kind: "MutatingWebhookConfiguration", resourceVersion: o.ResourceVersion, managers: managersOf(o)}
+		c := &configuration{kind: "MutatingWebhookConfiguration", name: o.Name, resourceVersion: o.ResourceVersion, managers: managersOf(o)}
 		for i := range o.Webhooks {
 			c.hooks = append(c.hooks, newHook(o.Webhooks[i].Name, &o.Webhooks[i].ClientConfig))
 		}
 		return c, nil
 	case *admissionv1.ValidatingWebhookConfiguration:
-		c := &configuration{kind: "ValidatingWebhookConfiguration", resourceVersion: o.ResourceVersion, managers: managersOf(o)}
+		c := &configuration{kind: "ValidatingWebhookConfiguration", name: o.Name, resourceVersion: o.ResourceVersion, managers: managersOf(o)}
 		for i := range o.Webhooks {
 			c.hooks = append(c.hooks, newHook(o.Webhooks[i].Name, &o.Webhooks[i].ClientConfig))
 		}
@@ -87,11 +88,11 @@ func managerOf(namespace, secret string) string {
 
 // ownedBy returns an error when another installation than the manager's keeps
 // its CA in the configuration: two would overwrite each other for ever.
-func (c *configuration) ownedBy(manager, name string) error {
+func (c *configuration) ownedBy(manager string) error {
 	for _, other := range c.managers {
 		if strings.HasPrefix(other, managerPrefix) && other != manager {
 			return fmt.Errorf("%w: %s %s belongs to %s, and this one is %s: name configurations of its own with --webhook-configurations; "+
-				"or, if the other is gone, delete this one and install it again", errOwned, c.kind, name,
+				"or, if the other is gone, delete this one and install it again", errOwned, c.kind, c.name,
 				strings.TrimPrefix(other, managerPrefix), strings.TrimPrefix(manager, managerPrefix))
 		}
 	}
@@ -125,7 +126,7 @@ func (c *configuration) has(caBundle []byte) bool {
 }
 
 // applied is what server-side apply gets: the two fields that berth owns.
-func (c *configuration) applied(name string, caBundle []byte) ([]byte, error) {
+func (c *configuration) applied(caBundle []byte) ([]byte, error) {
 	type clientConfig struct {
 		CABundle []byte `json:"caBundle"`
 	}
@@ -140,7 +141,7 @@ func (c *configuration) applied(name string, caBundle []byte) ([]byte, error) {
 	}{
 		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: c.kind},
 		// The version makes the write fail when another replica has written meanwhile.
-		Metadata: map[string]string{"name": name, "resourceVersion": c.resourceVersion},
+		Metadata: map[string]string{"name": c.name, "resourceVersion": c.resourceVersion},
 	}
 	for _, h := range c.hooks {
 		object.Webhooks = append(object.Webhooks, webhook{h.name, clientConfig{caBundle}})
@@ -148,23 +149,38 @@ func (c *configuration) applied(name string, caBundle []byte) ([]byte, error) {
 	return json.Marshal(object)
 }
 
-// The two configurations, and what the API calls them.
+// source is one of the configurations that an installation may have.
+type source struct {
+	resource string
+	object   runtime.Object
+	// suffix is what its name has behind that of the installation.
+	suffix string
+	// required says that every installation has it.
+	required bool
+}
+
+// sources are all of them. What an installation need not have is an object of its own: a webhook that Helm takes out of an
+// object would stay there, with the caBundle that is berth's.
+var sources = [...]source{
+	{mutatingResource, &admissionv1.MutatingWebhookConfiguration{}, "", true},
+	{validatingResource, &admissionv1.ValidatingWebhookConfiguration{}, "", true},
+	{validatingResource, &admissionv1.ValidatingWebhookConfiguration{}, "-policies", false},
+	{mutatingResource, &admissionv1.MutatingWebhookConfiguration{}, "-system", false},
+	{validatingResource, &admissionv1.ValidatingWebhookConfiguration{}, "-system", false},
+}
+
 const (
-	mutating = iota
-	validating
-	configurations
+	mutatingResource   = "mutatingwebhookconfigurations"
+	validatingResource = "validatingwebhookconfigurations"
 )
 
-var resources = [configurations]string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
+// view is the configurations at one moment, as in sources; nil: there is none.
+type view [len(sources)]*configuration
 
-// view is the two configurations at one moment; nil: there is none.
-type view [configurations]*configuration
-
-// publication is the two webhook configurations, by which the API server learns
+// publication is the webhook configurations, by which the API server learns
 // whom to trust.
 type publication struct {
 	client  rest.Interface
-	name    string // of both
 	manager string // under which caBundle is written
 
 	mu   sync.Mutex
@@ -185,27 +201,29 @@ func (p *publication) view() view {
 
 // publish writes the bundle into one configuration.
 func (p *publication) publish(ctx context.Context, which int, c *configuration, caBundle []byte) error {
-	body, err := c.applied(p.name, caBundle)
+	body, err := c.applied(caBundle)
 	if err != nil {
-		return fmt.Errorf("encode %s %s: %w", c.kind, p.name, err)
+		return fmt.Errorf("encode %s %s: %w", c.kind, c.name, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err = p.client.Patch(types.ApplyPatchType).Resource(resources[which]).Name(p.name).
+	err = p.client.Patch(types.ApplyPatchType).Resource(sources[which].resource).Name(c.name).
 		Param("fieldManager", p.manager).Param("force", "true").Body(body).Do(ctx).Error()
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return errLater
 	case err != nil:
-		return fmt.Errorf("write caBundle into %s %s: %w", c.kind, p.name, err)
+		return fmt.Errorf("write caBundle into %s %s: %w", c.kind, c.name, err)
 	}
 	return nil
 }
 
-// complete says what is missing of the two configurations.
+// complete says what is missing of the configurations that every installation has.
 func (v view) complete() error {
-	if v[mutating] == nil || v[validating] == nil {
-		return errIncomplete
+	for which, c := range v {
+		if c == nil && sources[which].required {
+			return errIncomplete
+		}
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 
 	cmtls "github.com/cert-manager/cert-manager/pkg/server/tls"
 	"github.com/go-logr/logr"
-	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -22,7 +21,8 @@ import (
 type Options struct {
 	// Namespace and Secret are where the CA is kept.
 	Namespace, Secret string
-	// Configurations is the name of both webhook configurations.
+	// Configurations is the name of the mutating and of the validating webhook configuration. Those of the same name with
+	// "-policies" or "-system" behind it are looked after too.
 	Configurations string
 	// CARotation and ServingRotation are how often each is replaced.
 	CARotation, ServingRotation time.Duration
@@ -65,7 +65,7 @@ func NewSelfManaged(config *rest.Config, o Options) (*SelfManaged, error) {
 			now:      o.Now,
 			log:      log.WithValues("namespace", o.Namespace, "secret", o.Secret),
 		},
-		published: publication{client: admission.RESTClient(), name: o.Configurations, manager: managerOf(o.Namespace, o.Secret)},
+		published: publication{client: admission.RESTClient(), manager: managerOf(o.Namespace, o.Secret)},
 		leaf:      o.ServingRotation,
 		now:       o.Now,
 		log:       log,
@@ -75,9 +75,9 @@ func NewSelfManaged(config *rest.Config, o Options) (*SelfManaged, error) {
 	a.watch = func(ctx context.Context, wake func()) {
 		secret := one(core.RESTClient(), "secrets", o.Namespace, o.Secret)
 		informers := []toolscache.Controller{follow(secret, &corev1.Secret{}, a.sawSecret, wake)}
-		for which, object := range []runtime.Object{&admissionv1.MutatingWebhookConfiguration{}, &admissionv1.ValidatingWebhookConfiguration{}} {
-			source := one(admission.RESTClient(), resources[which], "", o.Configurations)
-			informers = append(informers, follow(source, object, func(object any) { a.sawConfiguration(which, object) }, wake))
+		for which, from := range sources {
+			source := one(admission.RESTClient(), from.resource, "", o.Configurations+from.suffix)
+			informers = append(informers, follow(source, from.object, func(object any) { a.sawConfiguration(which, object) }, wake))
 		}
 		run(ctx, informers)
 	}

@@ -2,6 +2,7 @@ package certs_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net/http"
@@ -213,5 +214,30 @@ func TestWhatIsRepairedHoldsNoKeyInTheLog(t *testing.T) {
 	log := out.String()
 	if !strings.Contains(log, "repair: ") || strings.Contains(log, "PRIVATE KEY") {
 		t.Errorf("the log of a repair:\n%s", log)
+	}
+}
+
+func TestConfigurationsThatAnInstallationNeedNotHaveAreTrustedToo(t *testing.T) {
+	t.Parallel()
+	in := install(t, "optional")
+	replica := in.replica(t, unchanged)
+	eventually(t, "a certificate without the others", replica.Healthy)
+	ca := string(in.secret(t).Data["ca.crt"])
+	hooks := in.client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	for _, suffix := range []string{"-policies", "-system"} {
+		configuration, err := hooks.Get(t.Context(), in.name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		configuration.ObjectMeta = metav1.ObjectMeta{Name: in.name + suffix}
+		configuration.Webhooks[0].ClientConfig.CABundle = nil
+		if _, err := hooks.Create(t.Context(), configuration, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = hooks.Delete(context.Background(), configuration.Name, metav1.DeleteOptions{}) })
+		eventually(t, "caBundle in "+configuration.Name, func() bool {
+			stored, err := hooks.Get(t.Context(), configuration.Name, metav1.GetOptions{})
+			return err == nil && string(stored.Webhooks[0].ClientConfig.CABundle) == ca
+		})
 	}
 }

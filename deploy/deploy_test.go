@@ -36,6 +36,7 @@ func TestManifestHoldsEveryObjectInTheOrderOfNeed(t *testing.T) {
 		"Deployment/berth",
 		"MutatingWebhookConfiguration/berth",
 		"ValidatingWebhookConfiguration/berth",
+		"ValidatingWebhookConfiguration/berth-policies",
 		"PlacementPolicy/own-label",
 	}
 	var got []string
@@ -61,7 +62,7 @@ func TestManifestHasNoFieldThatTheAPIDoesNotKnow(t *testing.T) {
 	decode[corev1.Service](t, "Service")
 	decode[appsv1.Deployment](t, "Deployment")
 	decode[admissionv1.MutatingWebhookConfiguration](t, "MutatingWebhookConfiguration")
-	decode[admissionv1.ValidatingWebhookConfiguration](t, "ValidatingWebhookConfiguration")
+	decode[admissionv1.ValidatingWebhookConfiguration](t, "ValidatingWebhookConfiguration/berth")
 	decode[v1alpha1.PlacementPolicy](t, "PlacementPolicy")
 }
 
@@ -126,7 +127,15 @@ func TestValidatingWebhookKeepsTheRules(t *testing.T) {
 		TimeoutSeconds:          new(int32(5)),
 		AdmissionReviewVersions: []string{"v1"},
 		MatchConditions:         notCritical,
-	}, {
+	}}
+	got := decode[admissionv1.ValidatingWebhookConfiguration](t, "ValidatingWebhookConfiguration/berth").Webhooks
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("validating webhooks (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheWebhookOfPoliciesStopsNoWriteWhenBerthIsDown(t *testing.T) {
+	want := []admissionv1.ValidatingWebhook{{
 		// A policy that does not compile is denied where berth can be asked, and can be written, and mended, where it cannot.
 		Name:         "policies.berth.dev",
 		ClientConfig: serviceAt("/validate-berth-dev-v1alpha1-placementpolicy"),
@@ -144,7 +153,7 @@ func TestValidatingWebhookKeepsTheRules(t *testing.T) {
 		AdmissionReviewVersions: []string{"v1"},
 		MatchConditions:         []admissionv1.MatchCondition{notBeingDeleted},
 	}}
-	got := decode[admissionv1.ValidatingWebhookConfiguration](t, "ValidatingWebhookConfiguration").Webhooks
+	got := decode[admissionv1.ValidatingWebhookConfiguration](t, "ValidatingWebhookConfiguration/berth-policies").Webhooks
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("validating webhooks (-want +got):\n%s", diff)
 	}
@@ -242,7 +251,7 @@ func TestBerthMayReadWhatItNeedsAndWriteOnlyWhatIsItsOwn(t *testing.T) {
 		{
 			APIGroups:     []string{"admissionregistration.k8s.io"},
 			Resources:     []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"},
-			ResourceNames: []string{"berth"},
+			ResourceNames: []string{"berth", "berth-policies", "berth-system"},
 			Verbs:         []string{"list", "patch", "watch"},
 		},
 	}

@@ -39,7 +39,8 @@ func render(t *testing.T, values ...string) (objects []document, err error) {
 
 func find[T any](t *testing.T, objects []document, kind string) T {
 	t.Helper()
-	i := slices.IndexFunc(objects, func(d document) bool { return d.Kind == kind })
+	kind, name, named := strings.Cut(kind, "/")
+	i := slices.IndexFunc(objects, func(d document) bool { return d.Kind == kind && (!named || d.Name == name) })
 	if i < 0 {
 		t.Fatalf("there is no %s", kind)
 	}

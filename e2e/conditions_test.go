@@ -90,8 +90,8 @@ func withoutAsking(t *testing.T, write func()) {
 	t.Helper()
 	ask := func(operations string) {
 		t.Helper()
-		kubectl(t, "", "patch", "validatingwebhookconfiguration/berth", "--type=json", "-p",
-			`[{"op":"test","path":"/webhooks/1/name","value":"policies.berth.dev"},{"op":"replace","path":"/webhooks/1/rules/0/operations","value":[`+operations+`]}]`)
+		kubectl(t, "", "patch", "validatingwebhookconfiguration/berth-policies", "--type=json", "-p",
+			`[{"op":"replace","path":"/webhooks/0/rules/0/operations","value":[`+operations+`]}]`)
 		// Until the API server has heard of it.
 		waitFor(t, "policies are asked about at "+operations, func() (bool, string) {
 			_, stderr, err := cp.Kubectl(t.Context(), policyManifest(t, "nowhere", "probe", poolA+onlyIf("nobody")), "create", "--dry-run=server", "-f", "-")

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,11 +72,10 @@ func registerSystemTier(t *testing.T, mutating, validating answerer) {
 		if to.address == "" {
 			continue
 		}
-		webhooks := object["webhooks"].([]any)
-		i := slices.IndexFunc(webhooks, func(webhook any) bool {
-			return strings.HasSuffix(webhook.(map[string]any)["name"].(string), ".system.berth.dev")
-		})
-		webhook := webhooks[i].(map[string]any)
+		if object["metadata"].(map[string]any)["name"] != "berth-system" {
+			continue
+		}
+		webhook := object["webhooks"].([]any)[0].(map[string]any)
 		path := webhook["clientConfig"].(map[string]any)["service"].(map[string]any)["path"]
 		webhook["clientConfig"] = map[string]any{"url": fmt.Sprintf("https://%s%s", to.address, path), "caBundle": base64.StdEncoding.EncodeToString(berth.CABundle)}
 		object["webhooks"], object["metadata"] = []any{webhook}, map[string]any{"name": "system-tier"}

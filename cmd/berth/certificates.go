@@ -46,7 +46,7 @@ type selfManagedOptions struct {
 func (o *selfManagedOptions) flagGroup() flagGroup {
 	group := newFlagGroup("Self-managed certificate (without --tls-cert-file)")
 	group.flags.StringVar(&o.caSecret, "ca-secret", "berth-ca", "`[namespace/]name` of the Secret with the CA (default namespace: the Pod's own)")
-	group.flags.StringVar(&o.configurations, "webhook-configurations", "berth", "`name` of the mutating and of the validating webhook configuration, into which berth writes caBundle")
+	group.flags.StringVar(&o.configurations, "webhook-configurations", "berth", "`name` of the mutating and of the validating webhook configuration, into which berth writes caBundle, and into NAME-policies and NAME-system")
 	group.flags.DurationVar(&o.servingRotation, "serving-certificate-rotation", servingRotation, "how often to replace the serving certificate")
 	group.flags.DurationVar(&o.caRotation, "ca-rotation", caRotation, "how often to replace the CA; the old one stays trusted for half as long")
 	return group

@@ -148,6 +148,7 @@ func (s *valueSet) live(t *testing.T, namespace, values string) {
 		counts.expectNothingLost(t)
 	}
 	kubectl(t, "delete", "namespace", enabled, "--wait=false")
+	s.hasSystemTier = s.hasSystemTier && s.upgrade == ""
 	s.expectFailurePolicies(t, s.ignores)
 	step("upgrade")
 	if s.changesMind {
@@ -165,10 +166,10 @@ func (s *valueSet) live(t *testing.T, namespace, values string) {
 	step("uninstall")
 }
 
-// expectFailurePolicies compares those of all webhooks, in both configurations.
+// expectFailurePolicies compares those of all webhooks, in all configurations.
 func (s *valueSet) expectFailurePolicies(t *testing.T, ignores bool) {
 	t.Helper()
-	got := strings.Fields(kubectl(t, "get", "mutatingwebhookconfiguration,validatingwebhookconfiguration", s.objects(),
+	got := strings.Fields(kubectl(t, "get", "mutatingwebhookconfiguration,validatingwebhookconfiguration",
 		"-o", "jsonpath={range .items[*].webhooks[*]}{.name}={.failurePolicy}{.clientConfig.service.path} {end}"))
 	got = slices.DeleteFunc(got, func(webhook string) bool {
 		return !strings.Contains(webhook, "berth.dev=")
@@ -177,11 +178,11 @@ func (s *valueSet) expectFailurePolicies(t *testing.T, ignores bool) {
 	if ignores {
 		want = []string{"mutate.berth.dev=Ignore/mutate-apps-v1-daemonset", "validate.berth.dev=Ignore/validate-best-effort-apps-v1-daemonset"}
 	}
-	if strings.Contains(s.values, "system:") {
+	want = append(want, "policies.berth.dev=Ignore/validate-berth-dev-v1alpha1-placementpolicy")
+	if s.hasSystemTier {
 		want = slices.Insert(want, 1, "mutate.system.berth.dev=Ignore/mutate-apps-v1-daemonset")
 		want = append(want, "validate.system.berth.dev=Ignore/validate-best-effort-apps-v1-daemonset")
 	}
-	want = append(want, "policies.berth.dev=Ignore/validate-berth-dev-v1alpha1-placementpolicy")
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("failurePolicy (-want +got):\n%s", diff)
 	}

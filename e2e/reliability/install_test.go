@@ -71,7 +71,7 @@ func uninstall(t *testing.T) {
 	eventually(t, "the end of all pods", func() (bool, string) { return settledAt(0), podNames() })
 	host.Up()
 	kubectl(t, "delete", "namespace", berthNamespace)
-	kubectl(t, "delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", "berth")
+	kubectl(t, "delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", "-l", "app.kubernetes.io/name=berth")
 }
 
 // awaitPlacement returns when the API server calls berth, which it learns of through informers.

@@ -23,6 +23,8 @@ type valueSet struct {
 	unplaced, ignores bool
 	// changesMind says to switch failurePolicy to and fro.
 	changesMind bool
+	// hasSystemTier says that there are the webhooks of the system tier; upgrade takes them away.
+	hasSystemTier bool
 	// upgrade is a value that changes; empty: one that replaces the pods.
 	upgrade string
 	// called is the name of the objects; empty: berth.
@@ -35,7 +37,10 @@ func (s *valueSet) objects() string { return cmp.Or(s.called, "berth") }
 
 var valueSets = []valueSet{
 	{name: "defaults", installed: expectOneBerthOnly, changesMind: true},
-	{name: "system tier", values: "webhook: {system: {enabled: true}}", installed: expectSystemTierCounted},
+	{
+		name: "system tier", values: "webhook: {system: {enabled: true}}", installed: expectSystemTierCounted,
+		hasSystemTier: true, upgrade: "webhook.system.enabled=false",
+	},
 	{name: "names", called: "harbour", installed: expectOneBerthOnly, values: `
 nameOverride: placement
 fullnameOverride: harbour

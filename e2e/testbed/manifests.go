@@ -59,8 +59,8 @@ func readManifests(root, address string, caBundle []byte) (manifests, error) {
 			base = append(base, string(document))
 		}
 	}
-	if len(policies) == 0 || len(webhooks) != 2 {
-		return manifests{}, fmt.Errorf("%s has %d policies and %d webhook configurations: want at least 1, and 2", file, len(policies), len(webhooks))
+	if len(policies) == 0 || len(webhooks) < 2 {
+		return manifests{}, fmt.Errorf("%s has %d policies and %d webhook configurations: want at least 1, and 2 or more", file, len(policies), len(webhooks))
 	}
 	join := func(documents []string) string { return strings.Join(documents, "\n---\n") }
 	return manifests{base: join(base), policies: join(policies), webhooks: join(webhooks)}, nil

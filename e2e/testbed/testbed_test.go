@@ -136,7 +136,8 @@ func TestManifestsAreAppliedAsTheyAreButForTheAddressAndTheCA(t *testing.T) {
 	want, got := webhookConfigurations(t, string(original)), webhookConfigurations(t, documents.webhooks)
 	for i, paths := range [][]string{
 		{"/mutate-apps-v1-daemonset"},
-		{"/validate-apps-v1-daemonset", "/validate-berth-dev-v1alpha1-placementpolicy"},
+		{"/validate-apps-v1-daemonset"},
+		{"/validate-berth-dev-v1alpha1-placementpolicy"},
 	} {
 		for j, path := range paths {
 			webhook := got[i]["webhooks"].([]any)[j].(map[string]any)
