@@ -80,7 +80,7 @@ func TestNoWriteFailsWhileHelmInstallsUpgradesAndUninstalls(t *testing.T) {
 			if i > 0 { // The first installs the CRD.
 				expectStrict(t, namespace, values)
 			}
-			if i < full(1, len(valueSets)) {
+			if i < full(2, len(valueSets)) {
 				set.live(t, namespace, values)
 			}
 		})
