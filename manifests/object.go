@@ -46,6 +46,7 @@ const (
 	RuleUnknownField  Rule = "unknown-field"
 	RuleOldAPIVersion Rule = "old-api-version"
 	RuleMalformed     Rule = "malformed"
+	RuleDuplicate     Rule = "duplicate"
 )
 
 // add takes one document.
@@ -89,7 +90,7 @@ func (s *Set) known(at located, kind, name string, raw []byte) {
 	case v1alpha1.GroupVersion.String() + " PlacementPolicy":
 		policy := Policy{located: at}
 		if s.decode(at, name, raw, &policy.Object) {
-			s.Policies = append(s.Policies, policy)
+			s.policy(policy)
 		}
 	case "v1 Namespace":
 		var namespace corev1.Namespace
@@ -124,6 +125,19 @@ func (s *Set) items(at located, list metav1.TypeMeta, items []json.RawMessage) e
 		}
 	}
 	return nil
+}
+
+// policy takes a policy in place of one of the same name, as kubectl apply would.
+func (s *Set) policy(policy Policy) {
+	for i := range s.Policies {
+		if earlier := &s.Policies[i]; earlier.Object.Name == policy.Object.Name {
+			s.problem(policy.Field("metadata.name"), "PlacementPolicy/"+policy.Object.Name, RuleDuplicate,
+				"there is another one of this name at "+earlier.Field("metadata.name").String()+": only this one counts")
+			*earlier = policy
+			return
+		}
+	}
+	s.Policies = append(s.Policies, policy)
 }
 
 func (s *Set) daemonSet(at located, name string, raw []byte) {

@@ -108,6 +108,15 @@ func TestAnObjectThatIsNotWhatItSaysIsAProblem(t *testing.T) {
 	}
 }
 
+func TestOfTwoPoliciesOfOneNameTheLastCounts(t *testing.T) {
+	const policy = "apiVersion: berth.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: {name: pool}\nspec: {nodeSelector: {pool: VALUE}}\n---\n"
+	set := read(t, strings.Replace(policy, "VALUE", "a", 1)+strings.Replace(policy, "VALUE", "b", 1))
+	if len(set.Policies) != 1 || set.Policies[0].Object.Spec.NodeSelector["pool"] != "b" ||
+		len(set.Problems) != 1 || set.Problems[0].Message != "there is another one of this name at (stdin):3:12: only this one counts" {
+		t.Errorf("policies %v, problems %v", set.Policies, set.Problems)
+	}
+}
+
 func TestAFolderIsReadWithTheFoldersInIt(t *testing.T) {
 	folder := t.TempDir()
 	for name, content := range map[string]string{

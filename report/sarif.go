@@ -14,6 +14,7 @@ var Rules = map[string]string{
 	"malformed":         "The API server, or berth, would refuse the object for what it is.",
 	"unknown-field":     "The object has a field that its kind does not have.",
 	"old-api-version":   "The object's apiVersion is not served any more.",
+	"duplicate":         "Two policies have one name.",
 	"invalid-policy":    "The policy does not compile.",
 	"assumed-namespace": "The namespace is not among the input: it was taken to have no labels and annotations.",
 	"unknown-nodes":     "No nodes are among the input: where pods run is not known.",

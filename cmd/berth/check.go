@@ -25,6 +25,8 @@ type checkOptions struct {
 	user      string
 	excluded  audit.Excluded
 
+	namespaceSelector string
+
 	outputs []string
 	failOn  choice
 }
@@ -83,6 +85,7 @@ func (o *checkOptions) flagGroups() []flagGroup {
 	scope := newFlagGroup("Scope")
 	scope.flags.StringSliceVar(&o.excluded.Namespaces, "excluded-namespaces", excludedNamespaces, "`namespaces` that the webhook configurations exclude")
 	scope.flags.StringSliceVar(&o.excluded.PriorityClasses, "excluded-priority-classes", excludedPriorityClasses, "priority `classes` that the webhook configurations exclude")
+	scope.flags.StringVar(&o.namespaceSelector, "namespace-selector", "", namespaceSelectorUsage)
 	scope.flags.BoolVar(&o.excluded.SystemTier, "system-tier", false, "the webhook configurations have a tier for what they exclude, but for namespace berth-system")
 
 	output := newFlagGroup("Output")
@@ -101,6 +104,10 @@ func (o *checkOptions) run(ctx context.Context, stdin io.Reader, stdout io.Write
 			return fmt.Errorf("--output=%s: %w", text, err)
 		}
 		outputs = append(outputs, output)
+	}
+	var err error
+	if o.excluded.NamespaceSelector, err = parseNamespaceSelector(o.namespaceSelector); err != nil {
+		return err
 	}
 	set, err := o.read(stdin)
 	if err != nil {

@@ -93,6 +93,10 @@ func TestCheckSaysOfEachDaemonSetWhatTheServerWould(t *testing.T) {
 		"one of a critical class": {
 			input: facts + daemonSet(", namespace: demo", "priorityClassName: system-node-critical, "), want: []string{"demo: Excluded  on n-1,n-2"},
 		},
+		"one that the webhooks' own selector leaves out": {
+			input: facts + daemonSet(", namespace: demo", ""), args: []string{`--namespace-selector={"matchLabels":{"team":"b"}}`},
+			want: []string{"demo: Excluded  on n-1,n-2"},
+		},
 		"one that is denied": {
 			input: facts + daemonSet(", namespace: demo", "nodeSelector: {app: other}, "), fails: true,
 			want: []string{"demo: Denied own-label", "error policy-violation"},

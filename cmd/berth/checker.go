@@ -14,6 +14,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
@@ -143,6 +144,15 @@ func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet) (*re
 // excludes tells whether the webhook configurations leave the DaemonSet out.
 func (c *checker) excludes(ds *appsv1.DaemonSet) bool {
 	excluded := &c.options.excluded
+	if excluded.NamespaceSelector != nil && !excluded.SystemTier {
+		namespace, known := c.snapshot.Namespace(ds.Namespace)
+		if !known {
+			namespace = manifests.NewNamespace(ds.Namespace, nil, nil)
+		}
+		if !excluded.NamespaceSelector.Matches(labels.Set(namespace.Labels)) {
+			return true
+		}
+	}
 	if excluded.SystemTier {
 		return ds.Namespace == berthNamespace
 	}

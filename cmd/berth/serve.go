@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -35,6 +36,8 @@ const (
 
 // berthNamespace is where the chart is installed by default.
 const berthNamespace = "berth-system"
+
+const namespaceSelectorUsage = "label `selector`, as JSON, of the namespaces that the webhook configurations are for (default: all)"
 
 // What the webhook configurations exclude by default.
 var (
@@ -121,7 +124,7 @@ func (o *serveOptions) flagGroups() []flagGroup {
 		excludedNamespaces, "`namespaces` that the webhook configurations exclude: no policy applies there")
 	auditing.flags.StringSliceVar(&o.excluded.PriorityClasses, "excluded-priority-classes",
 		excludedPriorityClasses, "priority `classes` that the webhook configurations exclude")
-	auditing.flags.StringVar(&o.namespaceSelector, "namespace-selector", "", "label `selector`, as JSON, of the namespaces that the webhook configurations are for (default: all)")
+	auditing.flags.StringVar(&o.namespaceSelector, "namespace-selector", "", namespaceSelectorUsage)
 	auditing.flags.BoolVar(&o.excluded.SystemTier, "system-tier", false, "the webhook configurations have a tier for what they exclude, but for the namespace of --leader-election-namespace")
 
 	return []flagGroup{connection, serving, o.selfManaged.flagGroup(), observing, election, auditing}
@@ -244,18 +247,26 @@ func addBeside(mgr manager.Manager, checks map[string]healthz.Checker, beside ..
 func (o *serveOptions) auditExcludes() (audit.Excluded, error) {
 	excluded := o.excluded
 	excluded.OwnNamespace = o.leaderElectNamespace
-	if o.namespaceSelector == "" {
-		return excluded, nil
+	var err error
+	excluded.NamespaceSelector, err = parseNamespaceSelector(o.namespaceSelector)
+	return excluded, err
+}
+
+// parseNamespaceSelector reads what --namespace-selector says; nil for "", which is all namespaces.
+func parseNamespaceSelector(text string) (labels.Selector, error) {
+	if text == "" {
+		return nil, nil
 	}
-	var selector metav1.LabelSelector
-	err := json.Unmarshal([]byte(o.namespaceSelector), &selector)
+	var from metav1.LabelSelector
+	err := json.Unmarshal([]byte(text), &from)
+	var selector labels.Selector
 	if err == nil {
-		excluded.NamespaceSelector, err = metav1.LabelSelectorAsSelector(&selector)
+		selector, err = metav1.LabelSelectorAsSelector(&from)
 	}
 	if err != nil {
-		return excluded, fmt.Errorf(`--namespace-selector: %w; want JSON such as {"matchLabels":{"berth.dev/placement":"enabled"}}`, err)
+		return nil, fmt.Errorf(`--namespace-selector: %w; want JSON such as {"matchLabels":{"berth.dev/placement":"enabled"}}`, err)
 	}
-	return excluded, nil
+	return selector, nil
 }
 
 // addAudit gives the manager what reports on the cluster, on the leader.
