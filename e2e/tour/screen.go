@@ -16,9 +16,9 @@ func heading(text string) {
 	printText("\n" + bold(text))
 }
 
-// prompt shows a kubectl command as one would type it.
-func prompt(args []string) {
-	words := []string{"$ kubectl"}
+// prompt shows a command as one would type it.
+func prompt(program string, args []string) {
+	words := []string{"$ " + program}
 	for _, arg := range args {
 		if strings.ContainsAny(arg, " {}[]*?") {
 			arg = "'" + arg + "'"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -27,13 +28,14 @@ const (
 // tour is the walk through berth's main job. Each step checks what it shows.
 type tour struct {
 	cp        *testbed.ControlPlane
+	berth     *testbed.Berth
 	namespace string
 }
 
 func (t *tour) show(ctx context.Context) error {
 	steps := []func(context.Context) error{
 		t.startBerth, t.createNodes, t.labelTwoNodes, t.openNamespace, t.applyTutorial,
-		t.labelThirdNode, t.applyMalformed, t.applyElsewhere,
+		t.labelThirdNode, t.checkBefore, t.applyMalformed, t.applyElsewhere,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -45,7 +47,8 @@ func (t *tour) show(ctx context.Context) error {
 
 func (t *tour) startBerth(ctx context.Context) error {
 	began := time.Now()
-	if _, err := t.cp.StartBerth(ctx, testbed.BerthOptions{}); err != nil {
+	var err error
+	if t.berth, err = t.cp.StartBerth(ctx, testbed.BerthOptions{}); err != nil {
 		return err
 	}
 	done("berth", "deploy/berth.yaml applied, webhooks in force", began)
@@ -93,7 +96,7 @@ func (t *tour) applyTutorial(ctx context.Context) error {
 	}
 	printText("\nberth has put that label into the pod template:")
 	query := []string{"get", "daemonset", daemonSet, "-n", t.namespace, "-o", "jsonpath={.spec.template.spec.nodeSelector}"}
-	prompt(query)
+	prompt("kubectl", query)
 	stdout, _, err := t.cp.Kubectl(ctx, "", query...)
 	if err != nil {
 		return err
@@ -114,10 +117,22 @@ func (t *tour) labelThirdNode(ctx context.Context) error {
 	return t.showPods(ctx, "n-2", "n-5", "n-6")
 }
 
+func (t *tour) checkBefore(ctx context.Context) error {
+	heading("Two more DaemonSets. What would become of them, before anybody applies them?")
+	args := []string{"check", "-n", t.namespace, "-f", malformed, "-f", elsewhere}
+	prompt("berth", append(slices.Clone(args), "--kubeconfig", "$KUBECONFIG"))
+	stdout, _, err := t.cp.Run(ctx, "", t.berth.Binary, append(args, "--kubeconfig", t.cp.Kubeconfig)...)
+	printText(strings.TrimSpace(stdout))
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		return fmt.Errorf("berth check ended with %w, and not with 1", err)
+	}
+	return nil
+}
+
 func (t *tour) applyMalformed(ctx context.Context) error {
 	heading("A DaemonSet that contradicts itself is rejected, with the field and the cure.")
 	args := []string{"apply", "-n", t.namespace, "-f", malformed}
-	prompt(args)
+	prompt("kubectl", args)
 	_, stderr, err := t.cp.Kubectl(ctx, "", args...)
 	printText(strings.TrimSpace(stderr))
 	if err == nil {
@@ -132,7 +147,7 @@ func (t *tour) applyMalformed(ctx context.Context) error {
 func (t *tour) applyElsewhere(ctx context.Context) error {
 	heading("A label that no node has is accepted (nodes may come later), with a warning.")
 	args := []string{"apply", "-n", t.namespace, "-f", elsewhere}
-	prompt(args)
+	prompt("kubectl", args)
 	stdout, stderr, err := t.cp.Kubectl(ctx, "", args...)
 	printText(strings.TrimSpace(stderr + stdout))
 	if err != nil {
@@ -157,7 +172,7 @@ func (t *tour) handOver() {
 
 // kubectl shows a command and what it said.
 func (t *tour) kubectl(ctx context.Context, args ...string) error {
-	prompt(args)
+	prompt("kubectl", args)
 	stdout, stderr, err := t.cp.Kubectl(ctx, "", args...)
 	if err != nil {
 		return err
