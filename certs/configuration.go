@@ -165,11 +165,12 @@ var sources = [...]source{
 	{mutatingResource, &admissionv1.MutatingWebhookConfiguration{}, "", true},
 	{validatingResource, &admissionv1.ValidatingWebhookConfiguration{}, "", true},
 	{validatingResource, &admissionv1.ValidatingWebhookConfiguration{}, "-policies", false},
-	{mutatingResource, &admissionv1.MutatingWebhookConfiguration{}, "-system", false},
-	{validatingResource, &admissionv1.ValidatingWebhookConfiguration{}, "-system", false},
+	{mutatingResource, &admissionv1.MutatingWebhookConfiguration{}, systemSuffix, false},
+	{validatingResource, &admissionv1.ValidatingWebhookConfiguration{}, systemSuffix, false},
 }
 
 const (
+	systemSuffix       = "-system"
 	mutatingResource   = "mutatingwebhookconfigurations"
 	validatingResource = "validatingwebhookconfigurations"
 )

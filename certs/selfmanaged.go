@@ -21,9 +21,11 @@ import (
 type Options struct {
 	// Namespace and Secret are where the CA is kept.
 	Namespace, Secret string
-	// Configurations is the name of the mutating and of the validating webhook configuration. Those of the same name with
-	// "-policies" or "-system" behind it are looked after too.
+	// Configurations is the name of the mutating and of the validating webhook configuration. A validating one of
+	// the same name with "-policies" behind it is looked after too.
 	Configurations string
+	// SystemTier says that there are both with "-system" behind it as well.
+	SystemTier bool
 	// CARotation and ServingRotation are how often each is replaced.
 	CARotation, ServingRotation time.Duration
 	// Logger gets what happens.
@@ -76,6 +78,9 @@ func NewSelfManaged(config *rest.Config, o Options) (*SelfManaged, error) {
 		secret := one(core.RESTClient(), "secrets", o.Namespace, o.Secret)
 		informers := []toolscache.Controller{follow(secret, &corev1.Secret{}, a.sawSecret, wake)}
 		for which, from := range sources {
+			if from.suffix == systemSuffix && !o.SystemTier {
+				continue
+			}
 			source := one(admission.RESTClient(), from.resource, "", o.Configurations+from.suffix)
 			informers = append(informers, follow(source, from.object, func(object any) { a.sawConfiguration(which, object) }, wake))
 		}

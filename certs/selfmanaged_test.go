@@ -220,7 +220,7 @@ func TestWhatIsRepairedHoldsNoKeyInTheLog(t *testing.T) {
 func TestConfigurationsThatAnInstallationNeedNotHaveAreTrustedToo(t *testing.T) {
 	t.Parallel()
 	in := install(t, "optional")
-	replica := in.replica(t, unchanged)
+	replica := in.replica(t, func(o *certs.Options) { o.SystemTier = true })
 	eventually(t, "a certificate without the others", replica.Healthy)
 	ca := string(in.secret(t).Data["ca.crt"])
 	hooks := in.client.AdmissionregistrationV1().ValidatingWebhookConfigurations()

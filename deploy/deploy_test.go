@@ -251,7 +251,13 @@ func TestBerthMayReadWhatItNeedsAndWriteOnlyWhatIsItsOwn(t *testing.T) {
 		{
 			APIGroups:     []string{"admissionregistration.k8s.io"},
 			Resources:     []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"},
-			ResourceNames: []string{"berth", "berth-policies", "berth-system"},
+			ResourceNames: []string{"berth"},
+			Verbs:         []string{"list", "patch", "watch"},
+		},
+		{
+			APIGroups:     []string{"admissionregistration.k8s.io"},
+			Resources:     []string{"validatingwebhookconfigurations"},
+			ResourceNames: []string{"berth-policies"},
 			Verbs:         []string{"list", "patch", "watch"},
 		},
 	}

@@ -74,6 +74,7 @@ func newCertificateSource(o *serveOptions, config *rest.Config, log *slog.Logger
 		Namespace:       namespace,
 		Secret:          secret,
 		Configurations:  own.configurations,
+		SystemTier:      o.excluded.SystemTier,
 		CARotation:      own.caRotation,
 		ServingRotation: own.servingRotation,
 		Logger:          logr.FromSlogHandler(log.Handler()),
