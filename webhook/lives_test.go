@@ -230,7 +230,7 @@ func TestLives(t *testing.T) {
 	}
 	seeds := []uint64{4710, 7119, 39574} // A long run found a fault in each of these.
 	for seed := first; seed < lives; seed++ {
-		seeds = append(seeds, uint64(seed)) //nolint:gosec // a number of lives
+		seeds = append(seeds, uint64(seed))
 	}
 	for _, seed := range seeds {
 		l := newLife(t, seed)
