@@ -45,8 +45,7 @@ func (e *evaluation) resolve() plan {
 		kept = collect(e.waiting, e.object)
 	}
 	var p plan
-	var stated claims
-	p.after, p.removed, stated = e.takeBack(&wanted, &kept)
+	p.after, p.removed = e.takeBack(&wanted, &kept)
 	if e.changed && !e.stored.empty() {
 		p.after = e.hold(p.after, &kept)
 	}
@@ -77,7 +76,7 @@ func (e *evaluation) resolve() plan {
 	violations[0].whole = wholeOf(culprit)
 	if !slices.ContainsFunc(blamed, applicable.denies) {
 		// What only warns keeps no other policy from its effect.
-		rest := e.without(blamed, &stated)
+		rest := e.without(blamed)
 		others := rest.resolve()
 		others.items = append(others.items, leftOf(p.items, rest.acting)...)
 		others.violations = append(others.violations, violations...)
@@ -92,16 +91,13 @@ func (e *evaluation) resolve() plan {
 
 // without is the evaluation in which policies that contradict something, and only
 // warn of it, wait: what they have they keep. After the first contradiction all
-// that do not deny wait, so that there are two at most. What the write states for
-// itself is the author's all the same: asked again, with the receipt that this
-// evaluation writes, nobody could see that it was stated.
-func (e *evaluation) without(blamed []applicable, stated *claims) *evaluation {
+// that do not deny wait, so that there are two at most.
+func (e *evaluation) without(blamed []applicable) *evaluation {
 	waits := func(a applicable) bool {
 		return e.contradicted && !a.denies() || slices.ContainsFunc(blamed, func(b applicable) bool { return b.policy == a.policy })
 	}
 	rest := *e
 	rest.contradicted = true
-	rest.start.claims, rest.stored = rest.start.claims.minus(stated), rest.stored.minus(stated)
 	rest.acting = filter(e.acting, func(a applicable) bool { return !waits(a) })
 	rest.waiting = slices.Concat(e.waiting, filter(e.acting, waits))
 	return &rest
@@ -193,20 +189,20 @@ func (p *policy) violation(err *field.Error) Violation {
 
 // takeBack takes back what berth wrote and no policy requires any more, be it
 // one that acts on this write or waits. That may widen the placement, so it needs
-// proof: what the write states could be the author's by now, and stays as that.
-func (e *evaluation) takeBack(wanted, kept *required) (after hands, removed []removal, stated claims) {
+// proof: what could be the author's by now is forgotten instead, and stays.
+func (e *evaluation) takeBack(wanted, kept *required) (hands, []removal) {
 	if e.start.claims.empty() {
-		return e.start, nil, stated
+		return e.start, nil
 	}
 	acting, all := newRequiredSet(wanted), newRequiredSet(wanted, kept)
-	var taken claims
+	var taken, forgotten claims
 	for _, claim := range e.start.claims.labels {
 		if all.hasLabel(claim.key, claim.value) || !e.releases(claim.policy, all.failed) {
 			continue
 		}
 		// berth's own value gives way to another one that is required.
 		if e.isAuthors(UnitNodeSelector) && !acting.keys[claim.key] {
-			stated.labels = append(stated.labels, claim)
+			forgotten.labels = append(forgotten.labels, claim)
 		} else {
 			taken.labels = append(taken.labels, claim)
 		}
@@ -216,7 +212,7 @@ func (e *evaluation) takeBack(wanted, kept *required) (after hands, removed []re
 			continue
 		}
 		if e.isAuthors(UnitRequired) {
-			stated.requirements = append(stated.requirements, claim)
+			forgotten.requirements = append(forgotten.requirements, claim)
 		} else {
 			taken.requirements = append(taken.requirements, claim)
 		}
@@ -226,15 +222,14 @@ func (e *evaluation) takeBack(wanted, kept *required) (after hands, removed []re
 			continue
 		}
 		if e.isAuthors(UnitTolerations) {
-			stated.tolerations = append(stated.tolerations, claim)
+			forgotten.tolerations = append(forgotten.tolerations, claim)
 		} else {
 			taken.tolerations = append(taken.tolerations, claim)
 		}
 	}
 	rest := e.start
-	rest.claims = rest.claims.minus(&stated)
-	after, removed = rest.without(&taken)
-	return after, removed, stated
+	rest.claims = rest.claims.minus(&forgotten)
+	return rest.without(&taken)
 }
 
 // releases says whether what a policy claims may be taken back, when nobody
