@@ -35,7 +35,8 @@ func AnswerPolicy(body []byte) (*admissionv1.AdmissionReview, error) {
 			return nil, err
 		}
 		if len(errs) > 0 {
-			denial := apierrors.NewInvalid(policyKind, shorten(request.Name, maxShown), errs).Status()
+			shown := Answer{Denied: errs}
+			denial := apierrors.NewInvalid(policyKind, shorten(request.Name, maxShown), shown.Causes()).Status()
 			answer.Allowed, answer.Result = false, &denial
 		}
 	}
@@ -62,7 +63,7 @@ func newErrors(request *admissionv1.AdmissionRequest) (field.ErrorList, error) {
 			news = append(news, e)
 		}
 	}
-	return news[:min(len(news), maxCauses)], nil
+	return news, nil
 }
 
 func policyErrors(raw []byte) (field.ErrorList, error) {
