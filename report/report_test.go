@@ -80,7 +80,10 @@ func TestEachFormatIsWhatItsGoldenFileSays(t *testing.T) {
 }
 
 func TestSARIFIsValidByItsSchemaAndEveryRuleIsDescribed(t *testing.T) {
-	for name, r := range map[string]*report.Report{"findings": found(), "nothing": report.New(nil, nil)} {
+	for name, r := range map[string]*report.Report{
+		"findings": found(), "nothing": report.New(nil, nil),
+		"a policy of the cluster": report.New(nil, []report.Finding{{Rule: "invalid-policy", Severity: report.Error, Place: report.Place{File: "(cluster)"}}}),
+	} {
 		parsed, err := sarif.FromString(write(t, r, "sarif"), sarif.WithStrictValidation())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)

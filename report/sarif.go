@@ -29,8 +29,10 @@ func asSARIF(w io.Writer, r *Report) error {
 	run.Results = []*sarif.Result{}
 	for _, f := range r.All() {
 		run.AddRule(f.Rule).WithDescription(Rules[f.Rule])
-		region := sarif.NewRegion().WithStartLine(f.Place.Line).WithStartColumn(f.Place.Column)
-		location := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation(f.Place.File)).WithRegion(region)
+		location := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation(f.Place.File))
+		if f.Place.Line > 0 {
+			location.WithRegion(sarif.NewRegion().WithStartLine(f.Place.Line).WithStartColumn(f.Place.Column))
+		}
 		run.CreateResultForRule(f.Rule).WithLevel(string(f.Severity)).
 			WithMessage(sarif.NewTextMessage(f.Object + ": " + f.Message)).
 			AddLocation(sarif.NewLocationWithPhysicalLocation(location))

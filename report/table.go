@@ -76,6 +76,9 @@ func orNone(text string) string {
 
 // String is as compilers write it; what was rendered names its template too.
 func (p Place) String() string {
+	if p.Line == 0 {
+		return p.File // an object of the cluster
+	}
 	at := fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 	if p.Source != "" {
 		at += " (" + p.Source + ")"
