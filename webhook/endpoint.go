@@ -46,7 +46,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.release()
 	a, f := e.serve(x, r)
 	if f != nil {
-		e.fail(x, w, f)
+		x.fail(w, e.logger, f)
 		e.metrics.failed(f.result, started)
 	} else {
 		x.send(w, http.StatusOK)
@@ -56,12 +56,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve leaves an answer in x.out, or says why it cannot. A panic is a fault of ours, like any other.
 func (e *endpoint) serve(x *exchange, r *http.Request) (a admission.Answer, f *failure) {
-	defer func() {
-		if panicked := recover(); panicked != nil {
-			f = internalError(failedPanic, fmt.Errorf("panic: %v", panicked))
-			f.stack = string(debug.Stack())
-		}
-	}()
+	defer panicked(&f)
 	if f := checkHeader(r); f != nil {
 		return a, f
 	}
@@ -105,16 +100,9 @@ func (e *endpoint) decide(ctx context.Context, x *exchange, snapshot *cluster.Sn
 	return a, asked, undecided(err)
 }
 
-// fail answers an HTTP error.
-func (e *endpoint) fail(x *exchange, w http.ResponseWriter, f *failure) {
+// fail answers an HTTP error. Faults of ours are logged; those of clients are for debugging, for anybody can make them.
+func (x *exchange) fail(w http.ResponseWriter, logger logr.Logger, f *failure) {
 	uid := x.review.UID()
-	logFailure(e.logger, f, uid)
-	x.out = appendFailure(x.out[:0], f, uid)
-	x.send(w, f.code)
-}
-
-// logFailure logs faults of ours; those of clients are for debugging, for anybody can make them.
-func logFailure(logger logr.Logger, f *failure, uid string) {
 	switch {
 	case f.stack != "":
 		logger.Error(f.cause, "Request failed", "uid", uid, "stack", f.stack)
@@ -122,6 +110,16 @@ func logFailure(logger logr.Logger, f *failure, uid string) {
 		logger.Error(f.cause, "Request failed", "uid", uid)
 	default:
 		logger.V(1).Info("Request refused", "uid", uid, "code", f.code, "cause", f.message)
+	}
+	x.out = appendFailure(x.out[:0], f, uid)
+	x.send(w, f.code)
+}
+
+// panicked makes a panic a fault of ours, like any other. It is to be deferred.
+func panicked(f **failure) {
+	if cause := recover(); cause != nil {
+		*f = internalError(failedPanic, fmt.Errorf("panic: %v", cause))
+		(*f).stack = string(debug.Stack())
 	}
 }
 

@@ -2,9 +2,7 @@ package webhook
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -42,9 +40,7 @@ func (v *PolicyValidator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.release()
 	answer, f := v.serve(x, r)
 	if f != nil {
-		logFailure(v.logger, f, "")
-		x.out = appendFailure(x.out[:0], f, "")
-		x.send(w, f.code)
+		x.fail(w, v.logger, f)
 		v.metrics.failed(f.result, started)
 		return
 	}
@@ -60,12 +56,7 @@ func (v *PolicyValidator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve returns an answer, or says why there is none. A panic is a fault of ours, like any other.
 func (v *PolicyValidator) serve(x *exchange, r *http.Request) (answer *admissionv1.AdmissionReview, f *failure) {
-	defer func() {
-		if panicked := recover(); panicked != nil {
-			f = internalError(failedPanic, fmt.Errorf("panic: %v", panicked))
-			f.stack = string(debug.Stack())
-		}
-	}()
+	defer panicked(&f)
 	if f := checkHeader(r); f != nil {
 		return nil, f
 	}
