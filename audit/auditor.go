@@ -69,7 +69,8 @@ type Excluded struct {
 	OwnNamespace string
 }
 
-func (e *Excluded) has(ds *appsv1.DaemonSet, namespace placement.Namespace) bool {
+// Has says whether the DaemonSet, of this namespace, does not come to berth.
+func (e *Excluded) Has(ds *appsv1.DaemonSet, namespace placement.Namespace) bool {
 	if slices.Contains(e.PriorityClasses, ds.Spec.Template.Spec.PriorityClassName) && ds.Namespace != e.OwnNamespace {
 		return !e.SystemTier
 	}

@@ -40,7 +40,7 @@ func TestTheAuditLooksAtWhatTheWebhookConfigurationsSendToBerth(t *testing.T) {
 			for _, class := range []string{"", "critical"} {
 				ds := &appsv1.DaemonSet{}
 				ds.Namespace, ds.Spec.Template.Spec.PriorityClassName = namespace.Name, class
-				if test.excluded.has(ds, namespace) {
+				if test.excluded.Has(ds, namespace) {
 					continue
 				}
 				what := namespace.Name

@@ -152,7 +152,7 @@ func (e *entry) stopsComplying(ds *appsv1.DaemonSet) bool {
 func (s *state) review(ctx context.Context, ds *appsv1.DaemonSet, last *entry) *entry {
 	found := &entry{daemonSet: ds}
 	policies, known := s.snapshot.PoliciesFor(ds.Namespace)
-	if namespace, _ := s.snapshot.Namespace(ds.Namespace); !known || policies.Len() == 0 || s.excluded.has(ds, namespace) {
+	if namespace, _ := s.snapshot.Namespace(ds.Namespace); !known || policies.Len() == 0 || s.excluded.Has(ds, namespace) {
 		return found
 	}
 	object := placement.ObjectOf(ds)

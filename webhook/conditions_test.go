@@ -74,11 +74,11 @@ func TestLargeRequestsAreDecodedWholeOneAfterTheOther(t *testing.T) {
 			t.Errorf("alone: %d %s", got.code, got.body)
 		}
 	}
-	if decodedWhole.left.Load() != maxDecodedWhole {
+	if decodedWhole.left.Load() != MaxDecodedWhole {
 		t.Fatal("there is not all of the budget")
 	}
-	decodedWhole.Take(maxDecodedWhole)
-	defer decodedWhole.Give(maxDecodedWhole)
+	decodedWhole.Take(MaxDecodedWhole)
+	defer decodedWhole.Give(MaxDecodedWhole)
 	if got := site.post(t, MutatePath, large); got.code != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" {
 		t.Errorf("beside others: %d %s", got.code, got.body)
 	}

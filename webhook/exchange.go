@@ -24,8 +24,8 @@ const (
 	// maxBodies is the memory for the bodies of all requests in flight. The garbage collector lets as much again lie about before
 	// it collects.
 	maxBodies = 32 << 20
-	// maxDecodedWhole is the memory for what all requests together have decoded whole, and so for one alone.
-	maxDecodedWhole = 32 << 20
+	// MaxDecodedWhole is the memory for what all requests together have decoded whole, and so for one alone.
+	MaxDecodedWhole = 32 << 20
 )
 
 // exchange is the memory that one request needs, used again by the next.
@@ -73,7 +73,7 @@ func (b *budget) Give(bytes int64) { b.left.Add(bytes) }
 
 var (
 	bodies       = newBudget(maxBodies)
-	decodedWhole = newBudget(maxDecodedWhole)
+	decodedWhole = newBudget(MaxDecodedWhole)
 )
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}

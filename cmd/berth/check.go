@@ -106,6 +106,7 @@ func (o *checkOptions) run(ctx context.Context, stdin io.Reader, stdout io.Write
 		outputs = append(outputs, output)
 	}
 	var err error
+	o.excluded.OwnNamespace = berthNamespace
 	if o.excluded.NamespaceSelector, err = parseNamespaceSelector(o.namespaceSelector); err != nil {
 		return err
 	}

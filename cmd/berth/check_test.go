@@ -97,6 +97,10 @@ func TestCheckSaysOfEachDaemonSetWhatTheServerWould(t *testing.T) {
 			input: facts + daemonSet(", namespace: demo", ""), args: []string{`--namespace-selector={"matchLabels":{"team":"b"}}`},
 			want: []string{"demo: Excluded  on n-1,n-2"},
 		},
+		"one that the selector leaves out, with a system tier": {
+			input: facts + daemonSet(", namespace: demo", ""), args: []string{"--system-tier", `--namespace-selector={"matchLabels":{"team":"b"}}`},
+			want: []string{"demo: Excluded  on n-1,n-2"},
+		},
 		"one that is denied": {
 			input: facts + daemonSet(", namespace: demo", "nodeSelector: {app: other}, "), fails: true,
 			want: []string{"demo: Denied own-label", "error policy-violation"},

@@ -14,7 +14,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
@@ -25,6 +24,7 @@ import (
 	"berth.dev/berth/manifests"
 	"berth.dev/berth/placement"
 	"berth.dev/berth/report"
+	"berth.dev/berth/webhook"
 )
 
 // checker asks the server's own code about DaemonSets from files: as if each were created, or applied where it is stored.
@@ -59,10 +59,10 @@ func (emptyNamespaces) Namespace(_ context.Context, name string) (placement.Name
 type unshared struct{}
 
 // Size implements admission.Budget.
-func (unshared) Size() int64 { return 32 << 20 }
+func (unshared) Size() int64 { return webhook.MaxDecodedWhole }
 
 // Take implements admission.Budget.
-func (unshared) Take(bytes int64) bool { return bytes <= 32<<20 }
+func (unshared) Take(bytes int64) bool { return bytes <= webhook.MaxDecodedWhole }
 
 // Give implements admission.Budget.
 func (unshared) Give(int64) {}
@@ -143,29 +143,21 @@ func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet) (*re
 
 // excludes tells whether the webhook configurations leave the DaemonSet out.
 func (c *checker) excludes(ds *appsv1.DaemonSet) bool {
-	excluded := &c.options.excluded
-	if excluded.NamespaceSelector != nil && !excluded.SystemTier {
-		namespace, known := c.snapshot.Namespace(ds.Namespace)
-		if !known {
-			namespace = manifests.NewNamespace(ds.Namespace, nil, nil)
-		}
-		if !excluded.NamespaceSelector.Matches(labels.Set(namespace.Labels)) {
-			return true
-		}
+	namespace, known := c.snapshot.Namespace(ds.Namespace)
+	if !known {
+		namespace = manifests.NewNamespace(ds.Namespace, nil, nil)
 	}
-	if excluded.SystemTier {
-		return ds.Namespace == berthNamespace
-	}
-	return slices.Contains(excluded.Namespaces, ds.Namespace) || slices.Contains(excluded.PriorityClasses, ds.Spec.Template.Spec.PriorityClassName)
+	return c.options.excluded.Has(ds, namespace)
 }
 
 var verdicts = map[admission.Result]report.Verdict{
-	admission.AllowedNoPolicy:  report.NoPolicy,
-	admission.AllowedCompliant: report.Unchanged,
-	admission.Patched:          report.Changed,
-	admission.DeniedViolation:  report.Denied,
-	admission.DeniedLimit:      report.Denied,
-	admission.AllowedLimit:     report.Unchanged,
+	admission.AllowedNoPolicy:   report.NoPolicy,
+	admission.AllowedOutOfScope: report.Excluded, // it is being deleted
+	admission.AllowedCompliant:  report.Unchanged,
+	admission.Patched:           report.Changed,
+	admission.DeniedViolation:   report.Denied,
+	admission.DeniedLimit:       report.Denied,
+	admission.AllowedLimit:      report.Unchanged,
 }
 
 // written is the object that the API server would get to store, and the one that is stored; nil where none is.

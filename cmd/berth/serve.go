@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -10,8 +9,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -32,17 +29,6 @@ const (
 	bestEffortValidatePath = "/validate-best-effort-apps-v1-daemonset"
 
 	validatePolicyPath = "/validate-berth-dev-v1alpha1-placementpolicy"
-)
-
-// berthNamespace is where the chart is installed by default.
-const berthNamespace = "berth-system"
-
-const namespaceSelectorUsage = "label `selector`, as JSON, of the namespaces that the webhook configurations are for (default: all)"
-
-// What the webhook configurations exclude by default.
-var (
-	excludedNamespaces      = []string{"kube-system", "kube-public", "kube-node-lease", berthNamespace}
-	excludedPriorityClasses = []string{"system-node-critical", "system-cluster-critical"}
 )
 
 // serveOptions is the flags of berth serve.
@@ -241,32 +227,6 @@ func addBeside(mgr manager.Manager, checks map[string]healthz.Checker, beside ..
 		}
 	}
 	return nil
-}
-
-// auditExcludes is what the webhook configurations keep from berth.
-func (o *serveOptions) auditExcludes() (audit.Excluded, error) {
-	excluded := o.excluded
-	excluded.OwnNamespace = o.leaderElectNamespace
-	var err error
-	excluded.NamespaceSelector, err = parseNamespaceSelector(o.namespaceSelector)
-	return excluded, err
-}
-
-// parseNamespaceSelector reads what --namespace-selector says; nil for "", which is all namespaces.
-func parseNamespaceSelector(text string) (labels.Selector, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var from metav1.LabelSelector
-	err := json.Unmarshal([]byte(text), &from)
-	var selector labels.Selector
-	if err == nil {
-		selector, err = metav1.LabelSelectorAsSelector(&from)
-	}
-	if err != nil {
-		return nil, fmt.Errorf(`--namespace-selector: %w; want JSON such as {"matchLabels":{"berth.dev/placement":"enabled"}}`, err)
-	}
-	return selector, nil
 }
 
 // addAudit gives the manager what reports on the cluster, on the leader.
