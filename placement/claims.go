@@ -53,6 +53,11 @@ func (c *claims) empty() bool {
 	return len(c.labels)+len(c.requirements)+len(c.tolerations) == 0
 }
 
+// about says whether a label or an expression among the claims is of the key.
+func (c *claims) about(key string) bool {
+	return c.label(key) != nil || slices.ContainsFunc(c.requirements, func(r requirementClaim) bool { return r.Key == key })
+}
+
 // atMost returns a number of bytes that the claims' JSON form does not exceed.
 func (c *claims) atMost() int {
 	const escaped, member = 2, 64 // each character may need an escape; names and punctuation

@@ -21,13 +21,12 @@ type evaluation struct {
 	// changed says that the author changed the template, and contradicted that
 	// policies have been put among waiting because of a contradiction.
 	changed, contradicted bool
+	// giveWay are the label keys of which a write that states berth's own values
+	// makes none its author's: another is required, and no node can match both.
+	giveWay keys
 	// write is the write that the template comes with; nil where there is none.
 	write *reading
 }
-
-// isAuthors says whether a value that no policy requires any more is the author's
-// own by now.
-func (e *evaluation) isAuthors(unit Unit) bool { return e.write != nil && e.write.states(unit) }
 
 // plan is what an evaluation comes to.
 type plan struct {
@@ -45,7 +44,8 @@ func (e *evaluation) resolve() plan {
 		kept = collect(e.waiting, e.object)
 	}
 	var p plan
-	p.after, p.removed = e.takeBack(&wanted, &kept)
+	released := e.released(&wanted, &kept)
+	p.after, p.removed = e.takeBack(&released)
 	if e.changed && !e.stored.empty() {
 		p.after = e.hold(p.after, &kept)
 	}
@@ -70,6 +70,11 @@ func (e *evaluation) resolve() plan {
 	culprit, contradiction := findContradiction(&p.after, &wanted)
 	if contradiction == nil {
 		return p
+	}
+	if released.authors.about(culprit.Key) {
+		rest := *e
+		rest.giveWay = e.giveWay.and(culprit.Key)
+		return rest.resolve()
 	}
 	blamed := e.requiring(&wanted, culprit.Key)
 	violations := violate(blamed, field.ErrorList{contradiction})
@@ -185,65 +190,6 @@ func (p *policy) denies() bool { return slices.Contains(p.actions, v1alpha1.Deny
 
 func (p *policy) violation(err *field.Error) Violation {
 	return Violation{Error: shownError(err), Policy: p.name, Actions: p.actions}
-}
-
-// takeBack takes back what berth wrote and no policy requires any more, be it
-// one that acts on this write or waits. That may widen the placement, so it needs
-// proof: what could be the author's by now is forgotten instead, and stays.
-func (e *evaluation) takeBack(wanted, kept *required) (hands, []removal) {
-	if e.start.claims.empty() {
-		return e.start, nil
-	}
-	acting, all := newRequiredSet(wanted), newRequiredSet(wanted, kept)
-	var taken, forgotten claims
-	for _, claim := range e.start.claims.labels {
-		if all.hasLabel(claim.key, claim.value) || !e.releases(claim.policy, all.failed) {
-			continue
-		}
-		// berth's own value gives way to another one that is required.
-		if e.isAuthors(UnitNodeSelector) && !acting.keys[claim.key] {
-			forgotten.labels = append(forgotten.labels, claim)
-		} else {
-			taken.labels = append(taken.labels, claim)
-		}
-	}
-	for _, claim := range e.start.claims.requirements {
-		if all.hasRequirement(claim.NodeSelectorRequirement) || !e.releases(claim.policy, all.failed) {
-			continue
-		}
-		if e.isAuthors(UnitRequired) {
-			forgotten.requirements = append(forgotten.requirements, claim)
-		} else {
-			taken.requirements = append(taken.requirements, claim)
-		}
-	}
-	for _, claim := range e.start.claims.tolerations {
-		if all.hasToleration(claim.Toleration) || !e.releases(claim.policy, all.failed) {
-			continue
-		}
-		if e.isAuthors(UnitTolerations) {
-			forgotten.tolerations = append(forgotten.tolerations, claim)
-		} else {
-			taken.tolerations = append(taken.tolerations, claim)
-		}
-	}
-	rest := e.start
-	rest.claims = rest.claims.minus(&forgotten)
-	return rest.without(&taken)
-}
-
-// releases says whether what a policy claims may be taken back, when nobody
-// requires it. What a policy has that does not act on this write, it keeps; so
-// does one of which nobody knows what it requires.
-func (e *evaluation) releases(policy string, failed map[string]bool) bool {
-	is := func(a applicable) bool { return a.name == policy }
-	if !e.changed {
-		return slices.ContainsFunc(e.acting, is) && !failed[policy]
-	}
-	if policy == unknownPolicy {
-		return len(failed)+len(e.waiting) == 0
-	}
-	return !failed[policy] && !slices.ContainsFunc(e.waiting, is)
 }
 
 // hold adds again what waiting policies have in the stored template: an update

@@ -177,3 +177,38 @@ func TestAPolicyThatAsksNothingOfADaemonSetDoesNotApply(t *testing.T) {
 		t.Errorf("outcome (-want +got):\n%s", diff)
 	}
 }
+
+// An operator that resets annotations states what berth wrote. It stays, as the author's, but for what the edited policy
+// contradicts: of that berth's own value gives way, be the contradiction one that denies or one that only warns.
+func TestWhatAWriteStatesOfBerthsOwnGivesWayToARequirementThatContradictsIt(t *testing.T) {
+	const was = "nodeRequirements: [{key: disk, operator: In, values: [ssd]}, {key: gen, operator: Exists}]"
+	stored := admit(t, compile(t, policy(t, "p", was)), write{DaemonSet: daemonSet(t, tutorial)})
+	for name, actions := range map[string]string{"denies": "", "warns": "\nvalidationActions: [Warn]"} {
+		t.Run(name, func(t *testing.T) {
+			edited := compile(t, policy(t, "p", "nodeRequirements: [{key: disk, operator: NotIn, values: [ssd]}]"+actions))
+			got := update(t, edited, stored, func(ds *appsv1.DaemonSet) { ds.Annotations = nil })
+			want := []corev1.NodeSelectorRequirement{{Key: "gen", Operator: "Exists"}, {Key: "disk", Operator: "NotIn", Values: []string{"ssd"}}}
+			if diff := cmp.Diff(want, expressions(got)); diff != "" {
+				t.Errorf("expressions (-want +got):\n%s", diff)
+			}
+			later := update(t, placement.Policies{}, got, nil)
+			if diff := cmp.Diff(want[:1], expressions(later)); diff != "" {
+				t.Errorf("expressions without the policy (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Of two keys that are contradicted neither stands in the way.
+func TestWhatAWriteStatesGivesWayOfSeveralKeys(t *testing.T) {
+	stored := admit(t, compile(t, policy(t, "p", "nodeSelector: {pool: a, zone: a, rack: a, tier: a}")), write{DaemonSet: daemonSet(t, tutorial)})
+	edited := policy(t, "p", `nodeRequirements: [{key: pool, operator: NotIn, values: [a]}, {key: rack, operator: NotIn, values: [a]},
+  {key: tier, operator: NotIn, values: [a]}, {key: zone, operator: NotIn, values: [a]}]`)
+	got := update(t, compile(t, edited), stored, func(ds *appsv1.DaemonSet) { ds.Annotations = nil })
+	if selector := nodeSelector(got); len(selector) > 0 {
+		t.Errorf("nodeSelector: %v", selector)
+	}
+	if len(expressions(got)) != 4 {
+		t.Errorf("expressions: %v", expressions(got))
+	}
+}
