@@ -8,9 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"berth.dev/berth/audit"
 	"berth.dev/berth/manifests"
 	"berth.dev/berth/report"
 )
@@ -19,13 +17,9 @@ import (
 type checkOptions struct {
 	files, policies, namespaces, nodes []string
 
-	kubeconfig, kubeContext string
-
-	namespace string
-	user      string
-	excluded  audit.Excluded
-
-	namespaceSelector string
+	cluster clusterFlags
+	scope   scopeFlags
+	user    string
 
 	outputs []string
 	failOn  choice
@@ -77,21 +71,13 @@ func (o *checkOptions) flagGroups() []flagGroup {
 	input.flags.StringArrayVar(&o.policies, "policies", nil, "`file` or folder of PlacementPolicies")
 	input.flags.StringArrayVar(&o.namespaces, "namespaces", nil, "`file` or folder of Namespaces")
 	input.flags.StringArrayVar(&o.nodes, "nodes", nil, "`file` or folder of Nodes")
-	input.flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of a cluster whose policies, namespaces, nodes and stored DaemonSets count (default: no cluster is asked)")
-	input.flags.StringVar(&o.kubeContext, "context", "", "`context` of the kubeconfig, that of kubectl without --kubeconfig")
-	input.flags.StringVarP(&o.namespace, "namespace", "n", "", "`namespace` of DaemonSets that name none (default: that of the context, or default)")
+	o.cluster.addTo(input, "a cluster whose policies, namespaces, nodes and stored DaemonSets count (default: no cluster is asked)")
 	input.flags.StringVar(&o.user, "as", "berth-check", "`user` that matchConditions see as the one who asks")
-
-	scope := newFlagGroup("Scope")
-	scope.flags.StringSliceVar(&o.excluded.Namespaces, "excluded-namespaces", excludedNamespaces, "`namespaces` that the webhook configurations exclude")
-	scope.flags.StringSliceVar(&o.excluded.PriorityClasses, "excluded-priority-classes", excludedPriorityClasses, "priority `classes` that the webhook configurations exclude")
-	scope.flags.StringVar(&o.namespaceSelector, "namespace-selector", "", namespaceSelectorUsage)
-	scope.flags.BoolVar(&o.excluded.SystemTier, "system-tier", false, "the webhook configurations have a tier for what they exclude, but for namespace berth-system")
 
 	output := newFlagGroup("Output")
 	output.flags.StringArrayVarP(&o.outputs, "output", "o", []string{"table"}, "`format`, or format=file: "+strings.Join(report.Formats(), ", ")+"; may be given more than once")
 	output.flags.Var(&o.failOn, "fail-on", "the least `severity` that ends with 1: error, warning or never")
-	return []flagGroup{input, scope, output}
+	return []flagGroup{input, o.scope.group(), output}
 }
 
 var errFindings = errors.New("there is something to mend")
@@ -105,28 +91,26 @@ func (o *checkOptions) run(ctx context.Context, stdin io.Reader, stdout io.Write
 		}
 		outputs = append(outputs, output)
 	}
-	var err error
-	o.excluded.OwnNamespace = berthNamespace
-	if o.excluded.NamespaceSelector, err = parseNamespaceSelector(o.namespaceSelector); err != nil {
+	excluded, err := o.scope.excluded()
+	if err != nil {
 		return err
 	}
 	set, err := o.read(stdin)
 	if err != nil {
 		return err
 	}
-	live, err := o.connect()
-	if err != nil {
-		return err
-	}
-	if live != nil {
-		if err := live.addFacts(ctx, set); err != nil {
+	c := newChecker(set, excluded)
+	c.user, c.namespace = o.user, o.cluster.namespace
+	if o.cluster.named() { // offline means offline
+		if c.live, err = o.cluster.connect(); err != nil {
+			return err
+		}
+		c.namespace = c.live.namespace
+		if err := c.live.addFacts(ctx, set); err != nil {
 			return err
 		}
 	}
-	if o.namespace == "" {
-		o.namespace = metav1.NamespaceDefault
-	}
-	found, err := newChecker(o, set, live).check(ctx)
+	found, err := c.check(ctx)
 	if err != nil {
 		return err
 	}

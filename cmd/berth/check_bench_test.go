@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"berth.dev/berth/audit"
 	"berth.dev/berth/manifests"
 	"berth.dev/berth/report"
 )
@@ -34,7 +35,7 @@ func BenchmarkCheck(b *testing.B) {
 		if err := set.ReadPath("-", strings.NewReader(text)); err != nil {
 			b.Fatal(err)
 		}
-		found, err := newChecker(&checkOptions{}, &set, nil).check(b.Context())
+		found, err := newChecker(&set, audit.Excluded{}).check(b.Context())
 		if err != nil {
 			b.Fatal(err)
 		}

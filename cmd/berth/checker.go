@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"berth.dev/berth/admission"
+	"berth.dev/berth/audit"
 	"berth.dev/berth/cluster"
 	"berth.dev/berth/coverage"
 	"berth.dev/berth/manifests"
@@ -29,8 +31,11 @@ import (
 
 // checker asks the server's own code about DaemonSets from files: as if each were created, or applied where it is stored.
 type checker struct {
-	live      *liveCluster // nil: none
-	options   *checkOptions
+	live *liveCluster // nil: none
+	// user is who asks, and namespace that of DaemonSets that name none.
+	user, namespace string
+	excluded        audit.Excluded
+
 	set       *manifests.Set
 	snapshot  *cluster.Snapshot
 	evaluator admission.Evaluator
@@ -39,12 +44,13 @@ type checker struct {
 	coverages map[string]*coverage.Coverage
 }
 
-func newChecker(o *checkOptions, set *manifests.Set, live *liveCluster) *checker {
-	c := &checker{live: live, options: o, set: set, snapshot: set.Snapshot(), coverages: map[string]*coverage.Coverage{}}
-	c.evaluator = admission.Evaluator{
-		Namespaces: emptyNamespaces{}, Memory: unshared{}, ExcludedPriorityClasses: o.excluded.PriorityClasses, Answer: admission.Mutation,
+func newChecker(set *manifests.Set, excluded audit.Excluded) *checker {
+	return &checker{
+		set: set, excluded: excluded, coverages: map[string]*coverage.Coverage{},
+		evaluator: admission.Evaluator{
+			Namespaces: emptyNamespaces{}, Memory: unshared{}, ExcludedPriorityClasses: excluded.PriorityClasses, Answer: admission.Mutation,
+		},
 	}
-	return c
 }
 
 // emptyNamespaces takes every namespace that is not among the input for one without labels.
@@ -69,6 +75,7 @@ func (unshared) Give(int64) {}
 
 // check looks at all DaemonSets.
 func (c *checker) check(ctx context.Context) (*report.Report, error) {
+	c.snapshot = c.set.Snapshot()
 	var daemonSets []report.DaemonSet
 	for i := range c.set.DaemonSets {
 		ds, err := c.daemonSet(ctx, &c.set.DaemonSets[i])
@@ -96,7 +103,7 @@ func (c *checker) check(ctx context.Context) (*report.Report, error) {
 func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet) (*report.DaemonSet, error) {
 	object := from.Object
 	if object.Namespace == "" {
-		object.Namespace = c.options.namespace
+		object.Namespace = cmp.Or(c.namespace, metav1.NamespaceDefault)
 	}
 	ds := &report.DaemonSet{
 		Namespace: object.Namespace, Name: object.Name + object.GenerateName, Place: report.Place(from.Field("")),
@@ -147,7 +154,7 @@ func (c *checker) excludes(ds *appsv1.DaemonSet) bool {
 	if !known {
 		namespace = manifests.NewNamespace(ds.Namespace, nil, nil)
 	}
-	return c.options.excluded.Has(ds, namespace)
+	return c.excluded.Has(ds, namespace)
 }
 
 var verdicts = map[admission.Result]report.Verdict{
@@ -187,7 +194,7 @@ func (c *checker) ask(ctx context.Context, ds *appsv1.DaemonSet, raw, old []byte
 			Kind:      metav1.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSet"},
 			Resource:  metav1.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"},
 			Namespace: ds.Namespace, Name: ds.Name, Operation: operation,
-			UserInfo: authenticationv1.UserInfo{Username: c.options.user},
+			UserInfo: authenticationv1.UserInfo{Username: c.user},
 			Object:   runtime.RawExtension{Raw: raw}, OldObject: runtime.RawExtension{Raw: old},
 		},
 	})

@@ -46,3 +46,26 @@ func parseNamespaceSelector(text string) (labels.Selector, error) {
 	}
 	return selector, nil
 }
+
+// scopeFlags say what the webhook configurations leave out, to a command that does not serve.
+type scopeFlags struct {
+	set               audit.Excluded
+	namespaceSelector string
+}
+
+func (f *scopeFlags) group() flagGroup {
+	scope := newFlagGroup("Scope")
+	scope.flags.StringSliceVar(&f.set.Namespaces, "excluded-namespaces", excludedNamespaces, "`namespaces` that the webhook configurations exclude")
+	scope.flags.StringSliceVar(&f.set.PriorityClasses, "excluded-priority-classes", excludedPriorityClasses, "priority `classes` that the webhook configurations exclude")
+	scope.flags.StringVar(&f.namespaceSelector, "namespace-selector", "", namespaceSelectorUsage)
+	scope.flags.BoolVar(&f.set.SystemTier, "system-tier", false, "the webhook configurations have a tier for what they exclude, but for namespace berth-system")
+	return scope
+}
+
+func (f *scopeFlags) excluded() (audit.Excluded, error) {
+	excluded := f.set
+	excluded.OwnNamespace = berthNamespace
+	var err error
+	excluded.NamespaceSelector, err = parseNamespaceSelector(f.namespaceSelector)
+	return excluded, err
+}

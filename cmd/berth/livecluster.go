@@ -1,0 +1,98 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/manifests"
+)
+
+// clusterFlags name a cluster, as kubectl's do.
+type clusterFlags struct{ kubeconfig, context, namespace string }
+
+// addTo adds the flags to a group; what says which cluster it is and what it is for.
+func (f *clusterFlags) addTo(group flagGroup, what string) {
+	group.flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` of "+what)
+	group.flags.StringVar(&f.context, "context", "", "`context` of the kubeconfig, that of kubectl without --kubeconfig")
+	group.flags.StringVarP(&f.namespace, "namespace", "n", "", "`namespace` of DaemonSets that name none (default: that of the context, or default)")
+}
+
+// named says whether the flags name a cluster at all.
+func (f *clusterFlags) named() bool { return f.kubeconfig != "" || f.context != "" }
+
+// liveCluster is a cluster whose facts count.
+type liveCluster struct {
+	client.Client
+	// namespace is that of objects that name none.
+	namespace string
+}
+
+// connect returns the cluster that the flags name, or else kubectl's.
+func (f *clusterFlags) connect() (*liveCluster, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = f.kubeconfig
+	kubeconfig := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context})
+	config, err := kubeconfig.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the API server: %w", err)
+	}
+	config.UserAgent, config.QPS = "berth/"+version, -1
+	ofContext, _, err := kubeconfig.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("find the namespace of the context: %w", err)
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, fmt.Errorf("register kinds: %w", err)
+	}
+	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Namespace{}, &corev1.NamespaceList{})
+	mapper, err := newMapper(nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		return nil, fmt.Errorf("connect to the API server: %w", err)
+	}
+	return &liveCluster{c, cmp.Or(f.namespace, ofContext, metav1.NamespaceDefault)}, nil
+}
+
+// addFacts adds the cluster's policies, namespaces and nodes. What the files have of the same name counts in their place.
+func (c *liveCluster) addFacts(ctx context.Context, set *manifests.Set) error {
+	var policies v1alpha1.PlacementPolicyList
+	var namespaces corev1.NamespaceList
+	var nodes corev1.NodeList
+	for what, list := range map[string]client.ObjectList{"policies": &policies, "namespaces": &namespaces, "nodes": &nodes} {
+		if err := c.List(ctx, list); err != nil {
+			return fmt.Errorf("read the cluster's %s: %w", what, err)
+		}
+	}
+	for _, policy := range policies.Items {
+		if !slices.ContainsFunc(set.Policies, func(p manifests.Policy) bool { return p.Object.Name == policy.Name }) {
+			set.Policies = append(set.Policies, manifests.Policy{Object: policy})
+		}
+	}
+	for _, namespace := range namespaces.Items {
+		if !slices.ContainsFunc(set.Namespaces, func(n corev1.Namespace) bool { return n.Name == namespace.Name }) {
+			set.Namespaces = append(set.Namespaces, namespace)
+		}
+	}
+	inFiles := map[string]bool{}
+	for _, node := range set.Nodes {
+		inFiles[node.Name] = true
+	}
+	for i := range nodes.Items {
+		if !inFiles[nodes.Items[i].Name] {
+			set.Nodes = append(set.Nodes, &nodes.Items[i])
+		}
+	}
+	return nil
+}
