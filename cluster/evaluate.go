@@ -43,6 +43,6 @@ func (s *Snapshot) Verdicts(q *Question) []placement.Verdict {
 // addNodes gives the question the snapshot's nodes, where these are known.
 func (s *Snapshot) addNodes(q *Question) {
 	if q.Nodes == nil && s.nodes != nil {
-		q.Nodes = s.nodes
+		q.Nodes = &surveyor{index: s.nodes}
 	}
 }

@@ -3,6 +3,8 @@ package cluster
 import (
 	"maps"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/api/validate/content"
 )
 
 // indexBuilder gathers what a batch of changes does to each label and to each set
@@ -128,7 +130,11 @@ func (b *indexBuilder) build() *NodeIndex {
 	}
 	b.next.keys = cloneMap(b.old.keys)
 	for key, edit := range b.edits {
-		changed := b.next.keys[key].with(edit)
+		was, known := b.next.keys[key]
+		if !known {
+			was.valid = len(content.IsLabelKey(key)) == 0
+		}
+		changed := was.with(edit)
 		if changed.all.n == 0 {
 			delete(b.next.keys, key)
 			continue
@@ -150,7 +156,7 @@ func (b *indexBuilder) build() *NodeIndex {
 }
 
 func (p postings) with(edit *keyEdit) postings {
-	next := postings{all: edit.all.apply(p.all), values: cloneMap(p.values)}
+	next := postings{valid: p.valid, all: edit.all.apply(p.all), values: cloneMap(p.values)}
 	for value, change := range edit.values {
 		set := change.apply(next.values[value])
 		if set.n == 0 {

@@ -17,16 +17,16 @@ type affinityQuery struct {
 	// term is the nodes that the present term still allows; union is scratch.
 	term, union bitmap
 	// numbers has the keys of which an expression compares the values.
-	numbers numbersByKey
+	numbers *numbersByKey
 }
 
-// numbersByKey is made as far as it is asked for, once for two templates.
+// numbersByKey is made as far as it is asked for, once for several templates.
 type numbersByKey map[string]*numbers
 
 // matching returns those of the nodes that match the selector, by the rules of
 // component-helpers' nodeaffinity: terms are ORed, and one that is empty or
 // cannot be parsed matches no node.
-func (x *NodeIndex) matching(terms []corev1.NodeSelectorTerm, nodes bitmap, compared numbersByKey) bitmap {
+func (x *NodeIndex) matching(terms []corev1.NodeSelectorTerm, nodes bitmap, compared *numbersByKey) bitmap {
 	found := x.noNodes()
 	q := affinityQuery{index: x, term: x.noNodes(), union: x.noNodes(), numbers: compared}
 	for i := range terms {
@@ -61,10 +61,10 @@ func (q *affinityQuery) match(term *corev1.NodeSelectorTerm) bool {
 func (q *affinityQuery) matchLabel(requirement corev1.NodeSelectorRequirement) bool {
 	// A malformed requirement makes the term match nothing, also where its
 	// operator alone (NotIn) would match every node.
-	if !parses(&requirement) {
+	having, known := q.index.keys[requirement.Key]
+	if !parses(&requirement) || known && !having.valid || !known && len(content.IsLabelKey(requirement.Key)) > 0 {
 		return false
 	}
-	having := q.index.keys[requirement.Key]
 	switch requirement.Operator {
 	case corev1.NodeSelectorOpExists:
 		having.all.keepIn(q.term)
@@ -87,8 +87,8 @@ func (q *affinityQuery) matchLabel(requirement corev1.NodeSelectorRequirement) b
 	return true
 }
 
-// parses says whether apimachinery's labels.NewRequirement takes a requirement,
-// without building one.
+// parses says whether apimachinery's labels.NewRequirement takes a requirement of a
+// label key, without building one.
 func parses(r *corev1.NodeSelectorRequirement) bool {
 	switch r.Operator {
 	case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
@@ -109,17 +109,20 @@ func parses(r *corev1.NodeSelectorRequirement) bool {
 	default:
 		return false
 	}
-	return len(content.IsLabelKey(r.Key)) == 0 && !slices.ContainsFunc(r.Values, func(value string) bool {
+	return !slices.ContainsFunc(r.Values, func(value string) bool {
 		return len(content.IsLabelValue(value)) > 0
 	})
 }
 
 // compare keeps the nodes whose value of the key is an integer beyond the bound.
 func (q *affinityQuery) compare(key string, operator corev1.NodeSelectorOperator, bound int64) {
-	n := q.numbers[key]
+	n := (*q.numbers)[key]
 	if n == nil {
+		if *q.numbers == nil {
+			*q.numbers = numbersByKey{}
+		}
 		n = newNumbers(q.index, key)
-		q.numbers[key] = n
+		(*q.numbers)[key] = n
 	}
 	if operator == corev1.NodeSelectorOpGt {
 		n.from(n.firstAbove(bound), q.union)

@@ -24,6 +24,8 @@ type indexedNode struct {
 
 // postings is the nodes that have a label key, all of them and by value.
 type postings struct {
+	// valid says that the key is one that a label may have; nodes from files may have others.
+	valid  bool
 	all    nodeSet
 	values map[string]nodeSet
 }

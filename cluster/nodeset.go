@@ -147,6 +147,15 @@ func (b bitmap) remove(other bitmap) {
 	}
 }
 
+// countIn is the size of the intersection of two bitmaps of one length.
+func (b bitmap) countIn(other bitmap) int {
+	n := 0
+	for i := range b {
+		n += bits.OnesCount64(b[i] & other[i])
+	}
+	return n
+}
+
 // add is a union of two bitmaps of one length.
 func (b bitmap) add(other bitmap) {
 	for i := range b {

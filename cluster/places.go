@@ -14,9 +14,7 @@ type Places struct{ nodes bitmap }
 // Places returns the nodes that are eligible for the pods of a template, as
 // Survey counts them.
 func (s *Snapshot) Places(template *placement.Template) Places {
-	nodes := s.nodes.selected(template, numbersByKey{})
-	s.nodes.keepTolerated(nodes, template)
-	return Places{nodes}
+	return Places{s.nodes.eligible(template, new(numbersByKey))}
 }
 
 // Len is the number of nodes.

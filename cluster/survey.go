@@ -9,26 +9,46 @@ import (
 
 // Survey implements placement.Nodes.
 func (x *NodeIndex) Survey(before, after *placement.Template) placement.Survey {
+	return (&surveyor{index: x}).Survey(before, after)
+}
+
+// surveyor is a NodeIndex that is asked several times about what follows one
+// template: where its pods run is found out once.
+type surveyor struct {
+	index   *NodeIndex
+	numbers numbersByKey
+	// before is the template that earlier is of.
+	before  *placement.Template
+	earlier bitmap
+}
+
+// Survey implements placement.Nodes.
+func (s *surveyor) Survey(before, after *placement.Template) placement.Survey {
+	x := s.index
 	survey := placement.Survey{Total: x.Len()}
-	compared := numbersByKey{}
-	nodes := nodesOfChange{now: x.selected(after, compared)}
-	selected := nodes.now.count()
+	now := x.selected(after, &s.numbers)
+	selected := now.count()
 	if selected == 0 {
 		survey.Missing, survey.Closest = x.closest(after.NodeSelector)
 		if survey.Missing == "" {
 			survey.NeverTogether = x.neverTogether(after.NodeSelector)
 		}
 	}
-	if before != nil {
-		nodes.staying, nodes.earlier = slices.Clone(nodes.now), x.selected(before, compared)
+	stays := before != nil && before.Equal(after)
+	var staying bitmap
+	if before != nil && !stays {
+		staying = slices.Clone(now)
 	}
-	survey.Taint = x.dropTainted(&nodes, before, after).Most()
-	survey.Eligible = nodes.now.count()
+	survey.Taint = x.dropTainted(now, staying, after).Most()
+	survey.Eligible = now.count()
 	survey.Blocked = selected - survey.Eligible
-	if before != nil {
-		survey.Before = nodes.earlier.count()
-		nodes.earlier.remove(nodes.staying)
-		survey.Lost = nodes.earlier.count()
+	switch {
+	case stays:
+		survey.Before = survey.Eligible
+	case before != nil:
+		earlier := s.runOn(before)
+		survey.Before = earlier.count()
+		survey.Lost = survey.Before - earlier.countIn(staying)
 	}
 	if survey.Eligible > 0 && survey.Eligible < survey.Total {
 		survey.Split = x.split(placement.SetByPeople(after.NodeSelector))
@@ -36,9 +56,29 @@ func (x *NodeIndex) Survey(before, after *placement.Template) placement.Survey {
 	return survey
 }
 
+// runOn returns the nodes on which the pods of the template before run.
+func (s *surveyor) runOn(before *placement.Template) bitmap {
+	if s.before != before {
+		s.before, s.earlier = before, s.index.eligible(before, &s.numbers)
+	}
+	return s.earlier
+}
+
+// eligible returns the nodes on which the pods of a template run.
+func (x *NodeIndex) eligible(template *placement.Template, compared *numbersByKey) bitmap {
+	nodes := x.selected(template, compared)
+	tolerations := placement.NewPodTolerations(template)
+	for _, group := range x.taints {
+		if group.nodes.countIn(nodes) > 0 && !tolerations.TolerateAll(group.taints) {
+			group.nodes.removeFrom(nodes)
+		}
+	}
+	return nodes
+}
+
 // selected returns the nodes that the pod selects by name and labels, whatever
 // their taints.
-func (x *NodeIndex) selected(template *placement.Template, compared numbersByKey) bitmap {
+func (x *NodeIndex) selected(template *placement.Template, compared *numbersByKey) bitmap {
 	nodes := x.labelled(template.NodeSelector)
 	if template.NodeName != "" {
 		id, exists := x.ids[template.NodeName]

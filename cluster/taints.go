@@ -69,52 +69,25 @@ func (b *indexBuilder) group(key string) *groupEdit {
 	return edit
 }
 
-// keepTolerated keeps those of the nodes on which the pod tolerates the taints.
-func (x *NodeIndex) keepTolerated(nodes bitmap, template *placement.Template) {
+// dropTainted takes away of the nodes that a template selects now those of which
+// its pods do not tolerate the taints, and counts them. Of the same nodes staying,
+// nil where nobody asks, keeps those on which pods that run already may stay.
+func (x *NodeIndex) dropTainted(now, staying bitmap, template *placement.Template) placement.Blocking {
 	tolerations := placement.NewPodTolerations(template)
-	for _, group := range x.taints {
-		if group.nodes.countIn(nodes) > 0 && !tolerations.TolerateAll(group.taints) {
-			group.nodes.removeFrom(nodes)
-		}
-	}
-}
-
-// nodesOfChange are the nodes that a template selects now, those of them on which
-// pods that run already may stay, and the nodes that it selected before. Where
-// there is no template before, only now is there.
-type nodesOfChange struct{ now, staying, earlier bitmap }
-
-// dropTainted takes away the nodes of which the pods do not tolerate the taints, and
-// counts those that are blocked now. It looks at the taints of each group once.
-func (x *NodeIndex) dropTainted(nodes *nodesOfChange, before, after *placement.Template) placement.Blocking {
-	tolerations := placement.NewPodTolerations(after)
-	earlier := &tolerations
-	if before != nil && !tolerations.AreOf(before) {
-		earlier = new(placement.NewPodTolerations(before))
-	}
 	blocking := placement.Blocking{}
 	for _, group := range x.taints {
-		blocked := group.nodes.countIn(nodes.now)
-		if blocked == 0 && (before == nil || group.nodes.countIn(nodes.earlier) == 0) {
+		blocked := group.nodes.countIn(now)
+		if blocked == 0 {
 			continue
 		}
 		untolerated := tolerations.Untolerated(group.taints)
-		if blocked > 0 && len(untolerated) > 0 {
-			group.nodes.removeFrom(nodes.now)
-			blocking.Add(untolerated, blocked)
-		}
-		if before == nil {
+		if len(untolerated) == 0 {
 			continue
 		}
-		if placement.Evict(untolerated) {
-			group.nodes.removeFrom(nodes.staying)
-		}
-		kept := len(untolerated) == 0
-		if earlier != &tolerations {
-			kept = earlier.TolerateAll(group.taints)
-		}
-		if !kept {
-			group.nodes.removeFrom(nodes.earlier)
+		group.nodes.removeFrom(now)
+		blocking.Add(untolerated, blocked)
+		if staying != nil && placement.Evict(untolerated) {
+			group.nodes.removeFrom(staying)
 		}
 	}
 	return blocking
