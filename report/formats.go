@@ -13,34 +13,45 @@ import (
 // Output is a format, and the file that it goes into; "" is standard output.
 type Output struct{ Format, File string }
 
-var formats = map[string]func(io.Writer, *Report) error{
-	"table": table, "wide": wide, "yaml": asYAML, "json": asJSON, "diff": diff,
+var checkFormats = formats[*Report]{
+	"table": table, "wide": wide, "yaml": asYAML[*Report], "json": asJSON[*Report], "diff": diff,
 	"sarif": asSARIF, "junit": junit, "github": github, "markdown": markdown,
 }
 
-// Formats lists the names.
-func Formats() []string { return slices.Sorted(maps.Keys(formats)) }
+// Formats lists the names of those that a Report has.
+func Formats() []string { return checkFormats.names() }
 
-// ParseOutput reads FORMAT[=FILE].
-func ParseOutput(text string) (Output, error) {
+// ParseOutput reads FORMAT[=FILE] of a Report.
+func ParseOutput(text string) (Output, error) { return checkFormats.parse(text) }
+
+// Write writes the report to all outputs, those without a file to stdout.
+func (r *Report) Write(outputs []Output, stdout io.Writer) error {
+	return checkFormats.write(outputs, stdout, r)
+}
+
+// formats is the formats of one kind of report, by name.
+type formats[R any] map[string]func(io.Writer, R) error
+
+func (f formats[R]) names() []string { return slices.Sorted(maps.Keys(f)) }
+
+func (f formats[R]) parse(text string) (Output, error) {
 	format, file, named := strings.Cut(text, "=")
-	if formats[format] == nil || named && file == "" {
-		return Output{}, fmt.Errorf("must be FORMAT or FORMAT=FILE, with one of the formats %s", strings.Join(Formats(), ", "))
+	if f[format] == nil || named && file == "" {
+		return Output{}, fmt.Errorf("must be FORMAT or FORMAT=FILE, with one of the formats %s", strings.Join(f.names(), ", "))
 	}
 	return Output{format, file}, nil
 }
 
-// Write writes the report to all outputs, those without a file to stdout.
-func (r *Report) Write(outputs []Output, stdout io.Writer) error {
+func (f formats[R]) write(outputs []Output, stdout io.Writer, r R) error {
 	for _, output := range outputs {
-		if err := r.write(output, stdout); err != nil {
+		if err := f.writeOne(output, stdout, r); err != nil {
 			return fmt.Errorf("write the report as %s: %w", output.Format, err)
 		}
 	}
 	return nil
 }
 
-func (r *Report) write(output Output, to io.Writer) (err error) {
+func (f formats[R]) writeOne(output Output, to io.Writer, r R) (err error) {
 	if output.File != "" {
 		file, err := os.Create(output.File)
 		if err != nil {
@@ -54,7 +65,7 @@ func (r *Report) write(output Output, to io.Writer) (err error) {
 		to = file
 	}
 	buffered := bufio.NewWriter(to)
-	if err := formats[output.Format](buffered, r); err != nil {
+	if err := f[output.Format](buffered, r); err != nil {
 		return err
 	}
 	return buffered.Flush()

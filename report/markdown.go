@@ -11,36 +11,46 @@ const maxMarkdown = 60_000
 
 // markdown fits a comment of a pull request and a step's summary: what does not fit is counted.
 func markdown(w io.Writer, r *Report) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "### berth: %s\n\n", r.Summary)
+	var b comment
+	b.add(fmt.Sprintf("### berth: %s\n\n", r.Summary))
 	if len(r.DaemonSets) > 0 {
-		b.WriteString("| DaemonSet | verdict | nodes | policies |\n| --- | --- | --- | --- |\n")
-	}
-	left := 0
-	add := func(text string) {
-		if left > 0 || b.Len()+len(text) > maxMarkdown {
-			left++
-			return
-		}
-		b.WriteString(text)
+		b.add("| DaemonSet | verdict | nodes | policies |\n| --- | --- | --- | --- |\n")
 	}
 	for i := range r.DaemonSets {
 		ds := &r.DaemonSets[i]
-		add(fmt.Sprintf("| %s/%s | %s | %s | %s |\n", cell(ds.Namespace), cell(ds.Name), ds.Verdict, ds.nodes(), cell(strings.Join(ds.Policies, ", "))))
+		b.add(fmt.Sprintf("| %s/%s | %s | %s | %s |\n", cell(ds.Namespace), cell(ds.Name), ds.Verdict, ds.nodes(), cell(strings.Join(ds.Policies, ", "))))
 	}
-	add("\n")
+	b.add("\n")
 	for _, f := range r.All() {
-		add(fmt.Sprintf("- **%s** `%s` %s: %s\n", f.Severity, f.Rule, cell(f.Place.String()), cell(f.Object+": "+f.Message)))
+		b.add(fmt.Sprintf("- **%s** `%s` %s: %s\n", f.Severity, f.Rule, cell(f.Place.String()), cell(f.Object+": "+f.Message)))
 	}
 	for i := range r.DaemonSets {
 		if ds := &r.DaemonSets[i]; ds.Diff != "" {
-			add(fmt.Sprintf("\n<details><summary>What berth adds to %s/%s</summary>\n\n%s\n\n</details>\n", cell(ds.Namespace), cell(ds.Name), fenced(ds.Diff)))
+			b.add(fmt.Sprintf("\n<details><summary>What berth adds to %s/%s</summary>\n\n%s\n\n</details>\n", cell(ds.Namespace), cell(ds.Name), fenced(ds.Diff)))
 		}
 	}
-	if left > 0 {
-		fmt.Fprintf(&b, "\n%s did not fit.\n", count(left, "more part"))
+	return b.write(w)
+}
+
+// comment is Markdown of at most maxMarkdown.
+type comment struct {
+	strings.Builder
+	left int // parts that did not fit
+}
+
+func (c *comment) add(part string) {
+	if c.left > 0 || c.Len()+len(part) > maxMarkdown {
+		c.left++
+		return
 	}
-	_, err := io.WriteString(w, b.String())
+	c.WriteString(part)
+}
+
+func (c *comment) write(w io.Writer) error {
+	if c.left > 0 {
+		fmt.Fprintf(c, "\n%s did not fit.\n", count(c.left, "more part"))
+	}
+	_, err := io.WriteString(w, c.String())
 	return err
 }
 

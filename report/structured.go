@@ -7,14 +7,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func asJSON(w io.Writer, r *Report) error {
+func asJSON[R any](w io.Writer, r R) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(r)
 }
 
-func asYAML(w io.Writer, r *Report) error {
+func asYAML[R any](w io.Writer, r R) error {
 	encoded, err := yaml.Marshal(r)
 	if err != nil {
 		return err
