@@ -1,0 +1,91 @@
+package placement_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"berth.dev/berth/placement"
+)
+
+func TestEverythingThatDecidesOnNodesHasAnAuthorOrAPolicyWithItsSource(t *testing.T) {
+	authored := daemonSet(t, tutorial)
+	authored.Spec.Template.Spec.NodeSelector = map[string]string{"mine": "x", "disk": "hdd", "pool": "a"}
+	pools := policy(t, "pools", `
+nodeSelector: {pool: a, zone: z}
+nodeRequirements: [{key: arch, operator: NotIn, values: [arm]}]
+tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
+`)
+	disks := policy(t, "disks", "nodeSelector: {disk: ssd}\nconflictPolicy: PreferPolicy")
+	policies := compile(t, pools, disks)
+	stored := admit(t, policies, write{DaemonSet: authored})
+	stored.Spec.Template.Spec.NodeName = "n-1"
+
+	got := placement.Provenance(placement.ObjectOf(stored), verdictsOf(policies, write{DaemonSet: stored, Old: stored}))
+	const pod, terms = "spec.template.spec.", "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
+	want := []placement.Written{
+		{Field: pod + "nodeName", What: "n-1", Author: true},
+		{Field: pod + "nodeSelector[disk]", What: "disk=ssd", Policy: "disks", Source: "its nodeSelector", Overridden: "disk=hdd"},
+		{Field: pod + "nodeSelector[mine]", What: "mine=x", Author: true},
+		{Field: pod + "nodeSelector[pool]", What: "pool=a", Author: true, Policy: "pools", Source: "its nodeSelector"},
+		{Field: pod + "nodeSelector[zone]", What: "zone=z", Policy: "pools", Source: "its nodeSelector"},
+		{Field: terms + "[0].matchExpressions[0]", What: "arch NotIn [arm]", Policy: "pools", Source: "its nodeRequirements"},
+		{Field: pod + "tolerations[0]", What: "gpu:NoSchedule", Policy: "pools", Source: "its tolerations"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("who wrote what (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatAPolicyDoesNotRequireAnyMoreHasNoSource(t *testing.T) {
+	created := admit(t, compile(t, policy(t, "gone", "nodeSelector: {pool: a}")), write{DaemonSet: daemonSet(t, tutorial)})
+	got := placement.Provenance(placement.ObjectOf(created), nil)
+	want := []placement.Written{{Field: "spec.template.spec.nodeSelector[pool]", What: "pool=a", Policy: "gone"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("who wrote what (-want +got):\n%s", diff)
+	}
+}
+
+func verdictsOf(policies placement.Policies, w write) []placement.Verdict {
+	selected, q := applicable(policies, w)
+	return selected.Verdicts(q)
+}
+
+// FuzzWhatIsTheAuthorsIsWhatTheAuthorWrote creates a DaemonSet, and compares what is said to be its author's with what was sent.
+func FuzzWhatIsTheAuthorsIsWhatTheAuthorWrote(f *testing.F) {
+	addSeeds(f, 64, 128)
+	f.Fuzz(func(t *testing.T, bytes []byte) {
+		c := &choices{bytes}
+		ds, list := c.daemonSet(), c.policies()
+		delete(ds.Annotations, placement.InjectedAnnotation)
+		for i := range list {
+			if c.pick(3) == 1 {
+				list[i].Spec.ConflictPolicy = "PreferPolicy"
+			}
+		}
+		policies := compile(t, list...)
+		decision := decide(policies, write{DaemonSet: ds})
+		if decision.Denied() != nil {
+			return
+		}
+		stored := apply(t, ds, decision.Patch)
+		var want, got []string
+		for _, w := range placement.Provenance(placement.ObjectOf(ds), nil) {
+			want = append(want, w.What)
+		}
+		for _, w := range placement.Provenance(placement.ObjectOf(stored), nil) {
+			switch {
+			case w.Author:
+				got = append(got, w.What)
+			case w.Overridden != "":
+				got = append(got, w.Overridden)
+			}
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the author's (-sent +said):\n%s", diff)
+		}
+	})
+}
