@@ -47,7 +47,7 @@ func (s *state) ask(ctx context.Context, found, last *entry) func(*conditions.Pr
 				return false, nil
 			}
 			var err error
-			met, err = program.Matches(ctx, variables(ds, namespace, object), &cost)
+			met, err = program.Matches(ctx, cluster.Unchanged(namespace, object), &cost)
 			met = met && err == nil
 		}
 		found.answers.of[program] = met
@@ -71,21 +71,4 @@ func (s *state) read(ctx context.Context, ds *appsv1.DaemonSet) map[string]any {
 		return nil
 	}
 	return object.Object
-}
-
-// variables is a request that nobody made: an update that changes nothing, by a
-// user without a name.
-func variables(ds *appsv1.DaemonSet, namespace placement.Namespace, object map[string]any) conditions.Variables {
-	kind := map[string]any{"group": "apps", "version": "v1", "kind": "DaemonSet"}
-	resource := map[string]any{"group": "apps", "version": "v1", "resource": "daemonsets"}
-	return conditions.Variables{
-		Request: map[string]any{
-			"operation": "UPDATE", "namespace": ds.Namespace, "name": ds.Name,
-			"kind": kind, "requestKind": kind, "resource": resource, "requestResource": resource,
-			"userInfo": map[string]any{"username": "", "groups": []any{}},
-			"dryRun":   false,
-		},
-		Object: object, OldObject: object,
-		Namespace: cluster.NamespaceObject(namespace),
-	}
 }

@@ -1,17 +1,19 @@
 // Package coverage says on which nodes a DaemonSet's pods run, and why not on the others. It asks about each node what the
 // DaemonSet controller asks (k8s.io/kubernetes pkg/controller/daemon NodeShouldRunDaemonPod).
+//
+//	coverage.go    where the pods of a template would run
+//	why.go         what keeps them off a node
+//	live.go        the state of each node, with the pods that are there
+//	pod.go         what a pod says of itself
+//	scheduler.go   what the scheduler says of a pod that has no place
 package coverage
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-
-	"berth.dev/berth/placement"
 )
 
 // Coverage is the nodes of a cluster as one DaemonSet sees them.
@@ -31,15 +33,11 @@ type Group struct {
 
 // Of returns where the pods of a template run.
 func Of(pod *corev1.PodTemplateSpec, nodes []*corev1.Node) Coverage {
-	template := placement.TemplateOf(pod.Labels, &pod.Spec)
-	p := predicate{
-		nodeName: pod.Spec.NodeName, nodeSelector: pod.Spec.NodeSelector, keys: slices.Sorted(maps.Keys(pod.Spec.NodeSelector)),
-		affinity: nodeaffinity.NewRequiredNodeAffinity(nil, pod.Spec.Affinity), tolerations: placement.NewPodTolerations(&template),
-	}
+	p := newPredicate(pod)
 	coverage := Coverage{Total: len(nodes), Runs: []string{}}
 	excluded := map[string][]string{}
 	for _, node := range nodes {
-		switch reason := p.whyNot(node); reason {
+		switch reason := p.why(node).String(); reason {
 		case "":
 			coverage.Runs = append(coverage.Runs, node.Name)
 		default:
@@ -55,41 +53,4 @@ func Of(pod *corev1.PodTemplateSpec, nodes []*corev1.Node) Coverage {
 		return cmp.Or(cmp.Compare(len(b.Nodes), len(a.Nodes)), strings.Compare(a.Reason, b.Reason))
 	})
 	return coverage
-}
-
-// predicate is what a template asks of each node.
-type predicate struct {
-	nodeName     string
-	nodeSelector map[string]string
-	keys         []string // of nodeSelector, sorted
-	affinity     nodeaffinity.RequiredNodeAffinity
-	tolerations  placement.PodTolerations
-}
-
-// whyNot is what keeps the pods from the node; "" where nothing does.
-func (p *predicate) whyNot(node *corev1.Node) string {
-	if p.nodeName != "" && p.nodeName != node.Name {
-		return "spec.nodeName is another one"
-	}
-	var missing []string
-	for _, key := range p.keys {
-		if value, labelled := node.Labels[key]; !labelled || value != p.nodeSelector[key] {
-			missing = append(missing, key+"="+p.nodeSelector[key])
-		}
-	}
-	if len(missing) > 0 {
-		return "no label " + strings.Join(missing, ", ")
-	}
-	// As in the controller, an expression that does not parse is no match.
-	if matches, _ := p.affinity.Match(node); !matches {
-		return "the required node affinity does not match"
-	}
-	var taints []string
-	for _, taint := range p.tolerations.Untolerated(node.Spec.Taints) {
-		taints = append(taints, taint.ToString())
-	}
-	if len(taints) > 0 {
-		return "taint " + strings.Join(taints, ", ") + " is not tolerated"
-	}
-	return ""
 }

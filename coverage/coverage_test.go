@@ -36,8 +36,8 @@ func TestEachNodeIsInOneGroupWithTheReason(t *testing.T) {
 	want := coverage.Coverage{Total: 8, Runs: []string{"n-1", "n-2", "n-8"}, Excluded: []coverage.Group{
 		{Reason: "no label pool=a, zone=z", Nodes: []string{"n-5", "n-6"}},
 		{Reason: "no label pool=a", Nodes: []string{"n-4"}},
+		{Reason: "required expression os In [linux] is not met", Nodes: []string{"n-3"}},
 		{Reason: "taint gpu=yes:NoSchedule is not tolerated", Nodes: []string{"n-7"}},
-		{Reason: "the required node affinity does not match", Nodes: []string{"n-3"}},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("coverage (-want +got):\n%s", diff)

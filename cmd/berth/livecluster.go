@@ -58,7 +58,7 @@ func (f *clusterFlags) connect() (*liveCluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
+	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: addReadKinds(scheme, mapper)})
 	if err != nil {
 		return nil, fmt.Errorf("connect to the API server: %w", err)
 	}

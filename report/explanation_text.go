@@ -1,0 +1,189 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"k8s.io/cli-runtime/pkg/printers"
+
+	"berth.dev/berth/coverage"
+)
+
+// explanationText is for a terminal: first what it comes to, then the policies, the template, the nodes.
+func explanationText(w io.Writer, e *Explanation) error {
+	var text strings.Builder
+	if e.Node != nil {
+		e.sentences(&text)
+	} else {
+		e.tables(&text)
+	}
+	for _, unknown := range e.Unknown {
+		fmt.Fprintf(&text, "\nNot known: %s\n", unknown)
+	}
+	_, err := io.WriteString(w, printers.EscapeTerminal(text.String()))
+	return err
+}
+
+func (e *Explanation) tables(w *strings.Builder) {
+	fmt.Fprintf(w, "%s\n", e.summary())
+	for _, why := range e.LeftOut {
+		fmt.Fprintf(w, "berth is not asked about it: %s\n", oneLine(why))
+	}
+	if len(e.Policies) > 0 {
+		table := newTable("POLICY", "APPLIES", "REQUIRES", "OUTCOME", "SOURCE")
+		for i := range e.Policies {
+			e.Policies[i].addTo(table)
+		}
+		table.write(w)
+		for i := range e.Policies {
+			for _, violation := range e.Policies[i].Violations {
+				fmt.Fprintf(w, "  %s: %s\n", e.Policies[i].Name, oneLine(violation))
+			}
+		}
+	}
+	if len(e.Placement) > 0 {
+		table := newTable("IN THE POD TEMPLATE", "VALUE", "WRITTEN BY")
+		for i := range e.Placement {
+			table.row(shortField(e.Placement[i].Field), e.Placement[i].What, e.Placement[i].by())
+		}
+		table.write(w)
+	}
+	if e.Nodes == nil {
+		return
+	}
+	table := newTable("NODES", "STATE", "REASON", "WHICH")
+	for _, group := range e.Nodes.Groups {
+		table.row(fmt.Sprint(len(group.Nodes)), string(group.State), orNone(group.Reason), which(group.Nodes))
+	}
+	table.write(w)
+}
+
+// summary is one line.
+func (e *Explanation) summary() string {
+	name := fmt.Sprintf("DaemonSet %s/%s", e.Namespace, e.Name)
+	switch {
+	case e.Nodes == nil:
+		return name
+	case e.Nodes.ShouldRun == 0:
+		return fmt.Sprintf("%s should run on none of %s", name, count(e.Nodes.Total, "node"))
+	}
+	return fmt.Sprintf("%s runs on %d of the %s that it should run on, of %s in all",
+		name, e.Nodes.Running, count(e.Nodes.ShouldRun, "node"), count(e.Nodes.Total, "node"))
+}
+
+// addTo adds a row for each thing that the policy requires, or one with the reason why it does not apply.
+func (p *ExplainedPolicy) addTo(t *rows) {
+	applies := "yes"
+	switch {
+	case p.Reason != "":
+		applies = "no: " + p.Reason
+	case p.Mode == "Audit":
+		applies = "in mode Audit"
+	}
+	if len(p.Items) == 0 {
+		t.row(p.Name, applies, "<none>", "<none>", "<none>")
+		return
+	}
+	for i := range p.Items {
+		item := &p.Items[i]
+		t.row(p.Name, applies, item.What, item.outcome(), item.Source)
+		p, applies = &ExplainedPolicy{Items: p.Items}, ""
+	}
+}
+
+// outcome is what becomes of the item in words.
+func (i *ExplainedItem) outcome() string {
+	switch i.Outcome {
+	case "present":
+		return "there"
+	case "added":
+		return "added with the next change of the template"
+	case "replaced":
+		return fmt.Sprintf("replaces %s with the next change of the template", i.Other)
+	case "kept":
+		return fmt.Sprintf("the author's %s stays", i.Other)
+	case "conflict":
+		if i.Other == "" {
+			return "in conflict"
+		}
+		return "in conflict with " + i.Other
+	}
+	return "not there"
+}
+
+// by is who wrote it in words.
+func (w *Written) by() string {
+	switch {
+	case w.By == Author && w.Policy != "":
+		return fmt.Sprintf("its author; policy %s requires it too (%s)", w.Policy, w.Source)
+	case w.By == Author:
+		return "its author"
+	case w.Policy == "":
+		return "berth, for a policy that an earlier version did not record"
+	}
+	text := fmt.Sprintf("berth for policy %s", w.Policy)
+	if w.Source == "" {
+		text += ", which does not require it any more"
+	} else {
+		text += " (" + w.Source + ")"
+	}
+	if w.Overridden != "" {
+		text += ", in place of its author's " + w.Overridden
+	}
+	return text
+}
+
+var term = regexp.MustCompile(`^affinity\.nodeAffinity\.requiredDuringSchedulingIgnoredDuringExecution\.nodeSelectorTerms\[(\d+)\].*$`)
+
+// shortField names a field as long as a column may be: nodeSelector, nodeSelectorTerms[0], tolerations.
+func shortField(field string) string {
+	field = strings.TrimPrefix(field, "spec.template.spec.")
+	if match := term.FindStringSubmatch(field); match != nil {
+		return "nodeSelectorTerms[" + match[1] + "]"
+	}
+	name, _, _ := strings.Cut(field, "[")
+	return name
+}
+
+// shownNodes is how many nodes of a group are named.
+const shownNodes = 3
+
+func which(nodes []coverage.NodePod) string {
+	var names []string
+	for _, n := range nodes[:min(len(nodes), shownNodes)] {
+		names = append(names, n.Node)
+	}
+	text := strings.Join(names, ", ")
+	if more := len(nodes) - shownNodes; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// rows are what stands under a header, as kubectl prints them.
+type rows struct{ lines []string }
+
+func newTable(header ...string) *rows {
+	t := &rows{}
+	t.row(header...)
+	return t
+}
+
+func (t *rows) row(cells ...string) {
+	for i := range cells {
+		cells[i] = oneLine(cells[i])
+	}
+	t.lines = append(t.lines, strings.Join(cells, "\t"))
+}
+
+// write writes the table behind an empty line.
+func (t *rows) write(w io.Writer) {
+	_, _ = fmt.Fprintln(w)
+	tabs := printers.GetNewTabWriter(w)
+	for _, line := range t.lines {
+		_, _ = fmt.Fprintln(tabs, line)
+	}
+	_ = tabs.Flush()
+}
