@@ -88,16 +88,25 @@ func (p *ExplainedPolicy) addTo(t *rows) {
 	}
 	for i := range p.Items {
 		item := &p.Items[i]
-		t.row(p.Name, applies, item.What, item.outcome(), item.Source)
-		p, applies = &ExplainedPolicy{Items: p.Items}, ""
+		name, also := p.Name, applies
+		if i > 0 {
+			name, also = "", ""
+		}
+		t.row(name, also, item.What, item.outcome(p.Mode == "Audit"), item.Source)
 	}
 }
 
-// outcome is what becomes of the item in words.
-func (i *ExplainedItem) outcome() string {
+// outcome is what becomes of the item in words. A policy in mode Audit only looks.
+func (i *ExplainedItem) outcome(audit bool) string {
 	switch i.Outcome {
 	case "present":
 		return "there"
+	case "added", "replaced":
+		if audit {
+			return "not there"
+		}
+	}
+	switch i.Outcome {
 	case "added":
 		return "added with the next change of the template"
 	case "replaced":
@@ -113,17 +122,34 @@ func (i *ExplainedItem) outcome() string {
 	return "not there"
 }
 
-// by is who wrote it in words.
+// by is who wrote it, in a column.
 func (w *Written) by() string {
 	switch {
 	case w.By == Author && w.Policy != "":
 		return fmt.Sprintf("its author; policy %s requires it too (%s)", w.Policy, w.Source)
 	case w.By == Author:
 		return "its author"
-	case w.Policy == "":
-		return "berth, for a policy that an earlier version did not record"
 	}
-	text := fmt.Sprintf("berth for policy %s", w.Policy)
+	return "berth " + w.forWhom()
+}
+
+// wrote is who wrote it, in a sentence.
+func (w *Written) wrote() string {
+	switch {
+	case w.By == Author && w.Policy != "":
+		return fmt.Sprintf("which its author wrote, and policy %s requires too (%s)", w.Policy, w.Source)
+	case w.By == Author:
+		return "which its author wrote"
+	}
+	return "which berth wrote " + w.forWhom()
+}
+
+// forWhom is the policy that berth wrote it for.
+func (w *Written) forWhom() string {
+	if w.Policy == "" {
+		return "for a policy that an earlier version did not record"
+	}
+	text := "for policy " + w.Policy
 	if w.Source == "" {
 		text += ", which does not require it any more"
 	} else {
@@ -173,7 +199,7 @@ func newTable(header ...string) *rows {
 
 func (t *rows) row(cells ...string) {
 	for i := range cells {
-		cells[i] = oneLine(cells[i])
+		cells[i] = printers.EscapeTerminal(oneLine(cells[i])) // before the columns are measured
 	}
 	t.lines = append(t.lines, strings.Join(cells, "\t"))
 }

@@ -17,7 +17,9 @@ func (e *Explanation) sentences(w *strings.Builder) {
 		if n.Reason != "" {
 			fmt.Fprintf(w, "It is %s.\n", oneLine(n.Reason))
 		}
-	case coverage.OnItsWay, coverage.NotReady:
+	case coverage.NotReady:
+		fmt.Fprintf(w, "%s should run on node %s, and is not ready there: %s.\n", name, n.Name, oneLine(n.Reason))
+	case coverage.OnItsWay:
 		fmt.Fprintf(w, "%s should run on node %s, and its pod is on its way: %s.\n", name, n.Name, oneLine(n.Reason))
 	case coverage.Unschedulable, coverage.Missing:
 		fmt.Fprintf(w, "%s should run on node %s, and does not: %s.\n", name, n.Name, oneLine(n.Reason))
@@ -48,19 +50,23 @@ func (e *Explanation) inTheWay(w *strings.Builder, why *coverage.Why) {
 		key, _, _ := strings.Cut(label, "=")
 		has := ""
 		if value, labelled := e.Node.Labels[key]; labelled {
-			has = fmt.Sprintf(", but %s=%s", key, value)
+			has = fmt.Sprintf("; it has %s=%s", key, value)
 		}
-		fmt.Fprintf(w, "The node has no label %s%s: %s.\n", label, has, e.writer("nodeSelector", label))
+		fmt.Fprintf(w, "The node has no label %s%s%s.\n", label, e.wrote("nodeSelector", label), has)
+	}
+	if len(why.Terms) > 1 {
+		fmt.Fprint(w, "The node meets none of the terms of the required node affinity:\n")
 	}
 	for i, term := range why.Terms {
-		if len(why.Terms) > 1 {
-			fmt.Fprintf(w, "Of term %d of the required node affinity, one of which the node has to meet:\n", i+1)
-		}
 		if len(term.Expressions) == 0 {
-			fmt.Fprint(w, "It is empty, and no node meets an empty term.\n")
+			fmt.Fprintf(w, "Term %d is empty, and no node meets an empty term.\n", i+1)
 		}
 		for _, expression := range term.Expressions {
-			fmt.Fprintf(w, "The node does not meet %s: %s.\n", expression, e.writer(fmt.Sprintf("nodeSelectorTerms[%d]", i), expression))
+			of := ""
+			if len(why.Terms) > 1 {
+				of = fmt.Sprintf(" of term %d", i+1)
+			}
+			fmt.Fprintf(w, "The node does not meet %s%s%s.\n", expression, of, e.wrote(fmt.Sprintf("nodeSelectorTerms[%d]", i), expression))
 		}
 	}
 	for _, taint := range why.Taints {
@@ -68,12 +74,12 @@ func (e *Explanation) inTheWay(w *strings.Builder, why *coverage.Why) {
 	}
 }
 
-// writer is who wrote something in the pod template.
-func (e *Explanation) writer(field, what string) string {
+// wrote is who wrote something in the pod template, to go on with a sentence.
+func (e *Explanation) wrote(field, what string) string {
 	for i := range e.Placement {
 		if w := &e.Placement[i]; w.What == what && shortField(w.Field) == field {
-			return "written by " + w.by()
+			return ", " + w.wrote()
 		}
 	}
-	return "it is in the pod template"
+	return ""
 }
