@@ -71,7 +71,7 @@ func WriteWait(w io.Writer, all []Waited, timeout time.Duration) error {
 		case p.Failed:
 			fmt.Fprintf(&text, "%s failed: %s\n", name, oneLine(p.Reason))
 		default:
-			fmt.Fprintf(&text, "%s is not complete after %s: %s\n", name, timeout, oneLine(p.Reason))
+			fmt.Fprintf(&text, "%s is not complete%s: %s\n", name, after(timeout), oneLine(p.Reason))
 		}
 		if len(p.Lacking) > 0 {
 			table := newTable("NODES", "STATE", "REASON", "WHICH")
@@ -84,4 +84,12 @@ func WriteWait(w io.Writer, all []Waited, timeout time.Duration) error {
 	}
 	_, err := io.WriteString(w, printers.EscapeTerminal(text.String()))
 	return err
+}
+
+// after is how long somebody has waited; empty where they only looked.
+func after(timeout time.Duration) string {
+	if timeout == 0 {
+		return ""
+	}
+	return " after " + timeout.String()
 }

@@ -43,14 +43,16 @@ type waiting struct {
 	*Wait
 	keys     []types.NamespacedName
 	progress map[types.NamespacedName]*Progress
-	looked   time.Time
-	last     error
+	// counted is what the counters of each said last, and looked when nodes were looked at last.
+	counted map[types.NamespacedName]string
+	looked  time.Time
+	last    error
 }
 
 // Run waits until every DaemonSet is complete or has failed, or the time is over, and returns how far each is, in the order of the
 // first reading. An error means that they could not be read.
 func (w *Wait) Run(ctx context.Context) ([]Progress, error) {
-	r := &waiting{Wait: w, progress: map[types.NamespacedName]*Progress{}}
+	r := &waiting{Wait: w, progress: map[types.NamespacedName]*Progress{}, counted: map[types.NamespacedName]string{}}
 	over := time.Now().Add(w.Timeout)
 	for {
 		last := w.Timeout == 0 || !time.Now().Before(over)
@@ -110,11 +112,10 @@ func (r *waiting) read(ctx context.Context, last bool) error {
 		case ds == nil:
 			r.tell(key, Progress{Namespace: key.Namespace, Name: key.Name, Outcome: Failed, Reason: "it has been deleted"})
 		case due || looksComplete(ds):
+			r.counted[key] = Observe(ds).Reason
 			closer = append(closer, ds)
 		default:
-			seen := Observe(ds)
-			seen.Counts, seen.Lacking = before.Counts, before.Lacking
-			r.tell(key, seen)
+			r.count(key, Observe(ds))
 		}
 	}
 	if due {
@@ -147,6 +148,15 @@ func (r *waiting) lookCloser(ctx context.Context, daemonSets []*appsv1.DaemonSet
 		r.tell(types.NamespacedName{Namespace: ds.Namespace, Name: ds.Name}, r.Judge(ds, nodes[i]))
 	}
 	return nil
+}
+
+// count tells what the counters say, where that is news: what was seen of the nodes says more.
+func (r *waiting) count(key types.NamespacedName, p Progress) {
+	if r.counted[key] == p.Reason {
+		return
+	}
+	r.counted[key] = p.Reason
+	r.tell(key, p)
 }
 
 func (r *waiting) tell(key types.NamespacedName, p Progress) {
