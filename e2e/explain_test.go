@@ -56,7 +56,7 @@ func explain(t *testing.T, namespace, name string, flags ...string) explanation 
 }
 
 // groups is the names of nodes by "State: reason".
-func (e *explanation) groups() map[string]string {
+func (e explanation) groups() map[string]string {
 	groups := map[string]string{}
 	for _, group := range e.Nodes.Groups {
 		var names []string
@@ -112,8 +112,8 @@ var explainedPods = []string{
 
 var explainedPolicies = map[string]string{
 	"none":         "nodeSelector: {e2e-zone: z}\nmatchConditions: [{name: never, expression: \"false\"}]",
-	"labels":       "nodeSelector: {e2e-explain: a}\nconflictPolicy: PreferExisting",
-	"requirements": "nodeRequirements: [{key: e2e-zone, operator: NotIn, values: [y]}]\ntolerations: [{key: e2e-taint, operator: Exists}]",
+	"labels":       "nodeSelector: {e2e-half: x}\nconflictPolicy: PreferExisting",
+	"requirements": "nodeRequirements: [{key: e2e-zone, operator: NotIn, values: ['y']}]\ntolerations: [{key: e2e-taint, operator: Exists}]",
 }
 
 func TestExplainKnowsOfEachNodeWhatTheControllerDoes(t *testing.T) {
@@ -122,8 +122,9 @@ func TestExplainKnowsOfEachNodeWhatTheControllerDoes(t *testing.T) {
 	labelNodes(t, "e2e-zone", "z", "n-2", "n-4")
 	labelNodes(t, "e2e-zone", "y", "n-6")
 	labelNodes(t, "e2e-number", "7", "n-1")
-	taintNode(t, "n-4", "e2e-taint=x:NoSchedule")
-	taintNode(t, "n-5", "e2e-evict=x:NoExecute")
+	labelNodes(t, "e2e-half", "x", "n-1", "n-3", "n-4")
+	taintNode(t, "n-4", corev1.Taint{Key: "e2e-taint", Value: "x", Effect: corev1.TaintEffectNoSchedule})
+	taintNode(t, "n-5", corev1.Taint{Key: "e2e-evict", Value: "x", Effect: corev1.TaintEffectNoExecute})
 	kubectl(t, "", "cordon", "n-6")
 	t.Cleanup(func() { _, _, _ = cp.Kubectl(bare(), "", "uncordon", "n-6") })
 	var manifests, names []string
@@ -226,7 +227,7 @@ func TestExplainSaysWhatKeepsAPodFromRunning(t *testing.T) {
 		"second": "Unschedulable: other pods are in the way: node(s) didn't have free ports for the requested pod ports",
 		"large":  "Unschedulable: no room on the node: Insufficient cpu",
 		"gated":  "Missing: the pod waits for its scheduling gate example.com/gate",
-		"quota":  `Missing: the DaemonSet controller cannot create the pod: pods "quota-" is forbidden: exceeded quota: none, requested: pods=1, used: pods=8, limited: pods=0`,
+		"quota":  "Missing: the DaemonSet controller cannot create the pod: exceeded quota: none, requested: pods=1, used: pods=8, limited: pods=0",
 	} {
 		waitFor(t, name+": "+want, func() (bool, string) {
 			groups := explain(t, namespace, name).groups()
@@ -240,11 +241,7 @@ func TestExplainFollowsANodeThatIsTaintedAndTheTemplateThatTheControllerReplaces
 	labelNodes(t, "e2e-explain", "later", "n-1", "n-2", "n-3")
 	create(t, namespace, agent("nodeSelector: {e2e-explain: later}"))
 	before := settledPods(t, namespace, "agent")
-	taintNode(t, "n-2", "e2e-later=x:NoSchedule")
-	waitFor(t, "the controller to count two", func() (bool, string) {
-		status := get(t, namespace, "agent").Status
-		return status.DesiredNumberScheduled == 2, fmt.Sprintf("%+v", status)
-	})
+	taintNode(t, "n-2", corev1.Taint{Key: "e2e-later", Value: "x", Effect: corev1.TaintEffectNoSchedule})
 	said := explain(t, namespace, "agent").groups()
 	if got := said["RunsUntilReplaced: taint e2e-later=x:NoSchedule is not tolerated"]; got != "n-2" {
 		t.Errorf("tainted after its pod came: %v", said)

@@ -84,9 +84,10 @@ func (d *Demands) Judge(ds *appsv1.DaemonSet, nodes []coverage.Node) Progress {
 		return n.State == coverage.Leaving || n.State.ShouldRun() && (n.State != coverage.Running || n.Outdated)
 	})
 	p.Outcome, p.Reason = reasonOf(ds, p.Lacking)
-	if p.Outcome == Complete && int(ds.Status.UpdatedNumberScheduled) < p.Counts.ShouldRun {
+	if s := &ds.Status; p.Outcome == Complete && s.UpdatedNumberScheduled < s.DesiredNumberScheduled {
+		// It does not count a node anew whose taint comes or goes, so that only its own numbers compare.
 		p.Outcome = Waiting
-		p.Reason = fmt.Sprintf("the DaemonSet controller counts pods of the current template on %d of %d nodes", ds.Status.UpdatedNumberScheduled, p.Counts.ShouldRun)
+		p.Reason = fmt.Sprintf("the DaemonSet controller counts pods of the current template on %d of %d nodes", s.UpdatedNumberScheduled, s.DesiredNumberScheduled)
 	}
 	return p
 }

@@ -180,8 +180,11 @@ func explainedPolicy(v *placement.Verdict, leftOut bool) report.ExplainedPolicy 
 		p.Reason = "berth is not asked about the DaemonSet"
 		return p
 	}
-	if v.Waits == placement.ReasonCondition {
+	switch v.Waits {
+	case placement.ReasonCondition:
 		return p
+	case placement.ReasonUpdate: // and the update that is asked about changes the template
+		p.Reason = "its updatePolicy CreateOnly does not act on updates"
 	}
 	for _, item := range v.Items {
 		p.Items = append(p.Items, report.ExplainedItem{

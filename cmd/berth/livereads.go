@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -95,8 +96,11 @@ func (c *liveCluster) createErrorOf(ctx context.Context, ds *appsv1.DaemonSet) (
 	if last == nil {
 		return "", nil
 	}
-	return strings.TrimPrefix(last.Message, "Error creating: "), nil
+	return createError.ReplaceAllString(last.Message, ""), nil
 }
+
+// createError is the begin of such an Event, which names a pod that never was: the rest is the same for all.
+var createError = regexp.MustCompile(`^(\(combined from similar events\): )?Error creating: (pods "[^"]*" is forbidden: )?`)
 
 // factsOf reads what there is of one DaemonSet beside the nodes. What may not be read is said.
 func (c *liveCluster) factsOf(ctx context.Context, ds *appsv1.DaemonSet, u *unknowns) (*coverage.Facts, error) {
