@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,9 @@ func (u *unknowns) forgive(err error, right, meaning string) error {
 	case err == nil:
 		return nil
 	case apierrors.IsForbidden(err):
-		u.said = append(u.said, fmt.Sprintf("%s: you lack the right to %s", meaning, right))
+		if text := fmt.Sprintf("%s: you lack the right to %s", meaning, right); !slices.Contains(u.said, text) {
+			u.said = append(u.said, text)
+		}
 		return nil
 	}
 	return fmt.Errorf("%s: %w", right, err)

@@ -108,6 +108,9 @@ func (o *waitOptions) run(ctx context.Context, args []string, stdout, stderr io.
 	if err != nil {
 		return err
 	}
+	for _, unknown := range reader.said {
+		_, _ = fmt.Fprintln(stderr, "Not known:", unknown)
+	}
 	var result error
 	said := make([]report.Waited, len(all))
 	for i := range all {

@@ -94,7 +94,7 @@ func (r *waitReader) Live(ctx context.Context, daemonSets []*appsv1.DaemonSet) (
 			return nil, err
 		}
 		if facts == nil {
-			return nil, fmt.Errorf("nothing to wait for: %s", r.said[len(r.said)-1])
+			return nil, fmt.Errorf("cannot wait, for nobody knows %s", r.said[len(r.said)-1])
 		}
 		facts.Nodes = nodes
 		live[i] = coverage.Live(facts)
