@@ -42,8 +42,8 @@ func TestProgressIsOneLineOnATerminalAndALineForEachChangeElsewhere(t *testing.T
 	if got, want := tell(false), "Waiting for daemonset n/agent: no available pod on 2 nodes\nWaiting for daemonset n/agent: no available pod on 1 node^[\n"; got != want {
 		t.Errorf("in CI %q, want %q", got, want)
 	}
-	const clear = "\r\x1b[K"
-	if got, want := tell(true), clear+"Waiting for daemonset n/agent: no available pod on 2 nodes"+clear+"Waiting for daemonset n/agent: no available pod on 1 node^["+clear; got != want {
+	const start = "\r\x1b[K"
+	if got, want := tell(true), start+"Waiting for daemonset n/agent: no available pod on 2 nodes"+start+"Waiting for daemonset n/agent: no available pod on 1 node^["+start; got != want {
 		t.Errorf("on a terminal %q, want %q", got, want)
 	}
 }

@@ -185,6 +185,7 @@ func explainedPolicy(v *placement.Verdict, leftOut bool) report.ExplainedPolicy 
 		return p
 	case placement.ReasonUpdate: // and the update that is asked about changes the template
 		p.Reason = "its updatePolicy CreateOnly does not act on updates"
+	default:
 	}
 	for _, item := range v.Items {
 		p.Items = append(p.Items, report.ExplainedItem{
