@@ -2,9 +2,11 @@ package placement_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 
 	"berth.dev/berth/placement"
 )
@@ -35,6 +37,28 @@ tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("who wrote what (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnExpressionIsItsAuthorsInTheTermsThatHadIt(t *testing.T) {
+	authored := daemonSet(t, tutorial)
+	notArm := corev1.NodeSelectorRequirement{Key: "arch", Operator: "NotIn", Values: []string{"arm"}}
+	disk := corev1.NodeSelectorRequirement{Key: "disk", Operator: "Exists"}
+	required(authored, []corev1.NodeSelectorTerm{
+		{MatchExpressions: []corev1.NodeSelectorRequirement{notArm}}, {MatchExpressions: []corev1.NodeSelectorRequirement{disk}},
+	})
+	policies := compile(t, policy(t, "p", "nodeRequirements: [{key: arch, operator: NotIn, values: [arm]}]"))
+	stored := admit(t, policies, write{DaemonSet: authored})
+	by := map[string]string{}
+	for _, w := range placement.Provenance(placement.ObjectOf(stored), nil) {
+		_, at, _ := strings.Cut(w.Field, "nodeSelectorTerms")
+		by[at+" "+w.What] = w.Policy
+	}
+	want := map[string]string{
+		"[0].matchExpressions[0] arch NotIn [arm]": "", "[1].matchExpressions[0] disk Exists": "", "[1].matchExpressions[1] arch NotIn [arm]": "p",
+	}
+	if diff := cmp.Diff(want, by); diff != "" {
+		t.Errorf("for which policy berth wrote what (-want +got):\n%s", diff)
 	}
 }
 
