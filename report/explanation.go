@@ -1,14 +1,9 @@
 package report
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
 	"io"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"berth.dev/berth/coverage"
 )
@@ -88,38 +83,18 @@ type ExplainedNode struct {
 	Command string `json:"command,omitempty"`
 }
 
-// explanations are the formats of an explanation, by name.
-var explanations = map[string]func(io.Writer, *Explanation) error{"": explanationText, "json": explanationJSON, "yaml": explanationYAML}
+var explanationFormats = formats[*Explanation]{
+	"table": explanationText, "yaml": asYAML[*Explanation], "json": asJSON[*Explanation],
+}
 
-// ExplanationFormats lists the formats besides the text for people, which has no name.
-func ExplanationFormats() []string { return []string{"json", "yaml"} }
+// ExplanationFormats lists the names of those that an Explanation has.
+func ExplanationFormats() []string { return explanationFormats.names() }
 
-// Write writes the explanation in a format; "" is for people.
-func (e *Explanation) Write(w io.Writer, format string) error {
-	write := explanations[format]
-	if write == nil {
-		return fmt.Errorf("must be one of %s", strings.Join(ExplanationFormats(), ", "))
-	}
+// ParseExplanationOutput reads FORMAT[=FILE] of an Explanation.
+func ParseExplanationOutput(text string) (Output, error) { return explanationFormats.parse(text) }
+
+// Write writes the explanation to an output, without a file to stdout.
+func (e *Explanation) Write(output Output, stdout io.Writer) error {
 	e.TypeMeta = metav1.TypeMeta{APIVersion: "berth.dev/v1alpha1", Kind: "Explanation"}
-	buffered := bufio.NewWriter(w)
-	if err := write(buffered, e); err != nil {
-		return err
-	}
-	return buffered.Flush()
-}
-
-func explanationJSON(w io.Writer, e *Explanation) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(e)
-}
-
-func explanationYAML(w io.Writer, e *Explanation) error {
-	encoded, err := yaml.Marshal(e)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(encoded)
-	return err
+	return explanationFormats.write([]Output{output}, stdout, e)
 }

@@ -80,16 +80,15 @@ func golden(t *testing.T, name, got string) {
 func writeExplanation(t *testing.T, e *report.Explanation, format string) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := e.Write(&out, format); err != nil {
+	if err := e.Write(report.Output{Format: format}, &out); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
 }
 
 func TestAnExplanationInEachFormat(t *testing.T) {
-	golden(t, "explanation.txt", writeExplanation(t, explained(), ""))
 	for _, format := range report.ExplanationFormats() {
-		golden(t, "explanation."+format, writeExplanation(t, explained(), format))
+		golden(t, "explanation-"+format, writeExplanation(t, explained(), format))
 	}
 	leftOut := &report.Explanation{
 		Namespace: "kube-system", Name: "cni",
@@ -97,7 +96,7 @@ func TestAnExplanationInEachFormat(t *testing.T) {
 		Policies: []report.ExplainedPolicy{{Name: "pools", Reason: "berth is not asked about the DaemonSet"}},
 		Nodes:    &report.ExplainedNodes{Counts: coverage.Counts{Total: 1}, Groups: []coverage.StateGroup{{State: coverage.Excluded, Reason: "no label a=b", Nodes: []coverage.NodePod{{Node: "n-1"}}}}},
 	}
-	golden(t, "explanation-left-out.txt", writeExplanation(t, leftOut, ""))
+	golden(t, "explanation-left-out.txt", writeExplanation(t, leftOut, "table"))
 }
 
 func TestWhatIsSaidOfOneNode(t *testing.T) {
@@ -120,7 +119,7 @@ func TestWhatIsSaidOfOneNode(t *testing.T) {
 		explainedNode(coverage.Node{Name: "n-1", State: coverage.Excluded, Why: label}, report.ExplainedNode{Labels: map[string]string{"pool": "b"}}),
 		explainedNode(coverage.Node{Name: "n-1", State: coverage.Excluded, Why: all}, report.ExplainedNode{}),
 	} {
-		said.WriteString(writeExplanation(t, e, "") + "\n")
+		said.WriteString(writeExplanation(t, e, "table") + "\n")
 	}
 	golden(t, "explanation-node.txt", said.String())
 }

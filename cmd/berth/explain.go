@@ -16,11 +16,11 @@ type explainOptions struct {
 	cluster clusterFlags
 	scope   scopeFlags
 	node    string
-	output  choice
+	output  string
 }
 
 func newExplainCommand() *cobra.Command {
-	o := explainOptions{output: choice{choices: report.ExplanationFormats()}}
+	var o explainOptions
 	cmd := &cobra.Command{
 		Use:   "explain ds/NAME",
 		Short: "Say why a DaemonSet's pods run where they run",
@@ -57,7 +57,7 @@ func (o *explainOptions) flagGroups() []flagGroup {
 	o.cluster.addTo(input, "the cluster (default: kubectl's)")
 	input.flags.StringVar(&o.node, "node", "", "the one `node` to say everything about")
 	output := newFlagGroup("Output")
-	output.flags.VarP(&o.output, "output", "o", "`format` for programs: "+strings.Join(report.ExplanationFormats(), " or ")+" (default: text for people)")
+	output.flags.StringVarP(&o.output, "output", "o", "table", "`format`, or format=file: "+strings.Join(report.ExplanationFormats(), ", "))
 	scope := o.scope.group()
 	scope.title = "Scope, where the webhook configurations may not be read"
 	return []flagGroup{input, output, scope}
@@ -70,6 +70,10 @@ func (o *explainOptions) run(ctx context.Context, args []string, stdout io.Write
 	}
 	if len(names) > 1 {
 		return fmt.Errorf("%d DaemonSets are named: one at a time can be explained", len(names))
+	}
+	output, err := report.ParseExplanationOutput(o.output)
+	if err != nil {
+		return fmt.Errorf("--output=%s: %w", o.output, err)
 	}
 	excluded, err := o.scope.excluded()
 	if err != nil {
@@ -84,5 +88,5 @@ func (o *explainOptions) run(ctx context.Context, args []string, stdout io.Write
 	if err != nil {
 		return err
 	}
-	return explanation.Write(stdout, o.output.value)
+	return explanation.Write(output, stdout)
 }
