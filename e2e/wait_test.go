@@ -35,7 +35,7 @@ func waitCommand(t *testing.T, args ...string) waited {
 func expectWait(t *testing.T, code int, said []string, args ...string) {
 	t.Helper()
 	got := waitCommand(t, append([]string{"--timeout=1m"}, args...)...) // the last --timeout counts
-	text := strings.Join(strings.Fields(got.Stdout), " ") // columns are as wide as what stands in them
+	text := strings.Join(strings.Fields(got.Stdout), " ")               // columns are as wide as what stands in them
 	if got.Code != code || !containsAll(text, said) {
 		t.Errorf("berth wait %s ended with %d, not %d, and has to say %q:\n%s%s", strings.Join(args, " "), got.Code, code, said, got.Stdout, got.Stderr)
 	}
