@@ -3,6 +3,7 @@
 //
 //	coverage.go    where the pods of a template would run
 //	why.go         what keeps them off a node
+//	would.go       the state of each node, where nothing is known of pods
 //	live.go        the state of each node, with the pods that are there
 //	pod.go         what a pod says of itself
 //	scheduler.go   what the scheduler says of a pod that has no place

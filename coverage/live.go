@@ -44,7 +44,7 @@ func States() []State {
 // ShouldRun says whether a pod should run on a node in this state.
 func (s State) ShouldRun() bool {
 	switch s {
-	case Running, OnItsWay, NotReady, Unschedulable, Missing:
+	case Running, OnItsWay, NotReady, Unschedulable, Missing, WouldRun:
 		return true
 	case RunsUntilReplaced, Leaving, Tainted, Excluded:
 	}

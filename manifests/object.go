@@ -102,8 +102,19 @@ func (s *Set) known(at located, kind, name string, raw []byte) {
 		if s.decode(at, name, raw, node) {
 			s.Nodes = append(s.Nodes, node)
 		}
+	case "v1 Pod":
+		s.pod(raw)
+		s.Others++
 	default:
 		s.Others++
+	}
+}
+
+// pod takes a pod for what it says of where it runs. What is wrong with pods is nobody's question.
+func (s *Set) pod(raw []byte) {
+	pod := &corev1.Pod{}
+	if json.Unmarshal(raw, pod) == nil && pod.UID != "" { // of a cluster, not a manifest
+		s.Pods = append(s.Pods, pod)
 	}
 }
 

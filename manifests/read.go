@@ -17,6 +17,8 @@ type Set struct {
 	Policies   []Policy
 	Namespaces []corev1.Namespace
 	Nodes      []*corev1.Node
+	// Pods is those that a cluster has, as kubectl get prints them. They count among the others too.
+	Pods []*corev1.Pod
 	// Problems is what is wrong with objects that could be read all the same.
 	Problems []Problem
 	// Others is the number of objects of other kinds.

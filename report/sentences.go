@@ -19,6 +19,8 @@ func (e *Explanation) sentences(w *strings.Builder) {
 		}
 	case coverage.NotReady:
 		fmt.Fprintf(w, "%s should run on node %s, and is not ready there: %s.\n", name, n.Name, oneLine(n.Reason))
+	case coverage.WouldRun:
+		fmt.Fprintf(w, "%s would run on node %s.\n", name, n.Name)
 	case coverage.OnItsWay:
 		fmt.Fprintf(w, "%s should run on node %s, and its pod is on its way: %s.\n", name, n.Name, oneLine(n.Reason))
 	case coverage.Unschedulable, coverage.Missing:

@@ -51,7 +51,17 @@ func (e *explainer) explain(ctx context.Context, name string) (*report.Explanati
 	if err := e.leftOut(ctx, said); err != nil {
 		return nil, err
 	}
-	verdicts := e.policies(ctx, said)
+	said.Placement = e.written(e.policies(ctx, said))
+	if err := e.nodes(ctx, said); err != nil {
+		return nil, err
+	}
+	said.Unknown = e.said
+	return said, nil
+}
+
+// written is everything in the template that decides on nodes, with who wrote it.
+func (e *explainer) written(verdicts []placement.Verdict) []report.Written {
+	all := []report.Written{}
 	for _, w := range placement.Provenance(placement.ObjectOf(e.ds), verdicts) {
 		written := report.Written{Field: w.Field, What: w.What, By: report.Berth, Policy: w.Policy, Source: w.Source, Overridden: w.Overridden}
 		switch {
@@ -60,13 +70,9 @@ func (e *explainer) explain(ctx context.Context, name string) (*report.Explanati
 		case e.noPolicies:
 			written.Source = "from where is not known"
 		}
-		said.Placement = append(said.Placement, written)
+		all = append(all, written)
 	}
-	if err := e.nodes(ctx, said); err != nil {
-		return nil, err
-	}
-	said.Unknown = e.said
-	return said, nil
+	return all
 }
 
 // readDaemonSet reads it whole: matchConditions may look at any field.
@@ -126,6 +132,12 @@ func (e *explainer) leftOut(ctx context.Context, said *report.Explanation) error
 		return e.forgive(err, "list mutatingwebhookconfigurations and validatingwebhookconfigurations",
 			"whether berth is asked about it: taken from the flags --excluded-namespaces, --excluded-priority-classes and --namespace-selector")
 	}
+	said.LeftOut = e.leftOutBy(ctx, webhooks)
+	return nil
+}
+
+// leftOutBy is why none of the webhooks that mutate is asked; empty: one is.
+func (e *explainer) leftOutBy(ctx context.Context, webhooks []cluster.Webhook) []string {
 	var reasons []string
 	asked := false
 	for i := range webhooks {
@@ -141,12 +153,11 @@ func (e *explainer) leftOut(ctx context.Context, said *report.Explanation) error
 	}
 	switch {
 	case asked:
+		return nil
 	case len(reasons) == 0:
-		said.LeftOut = []string{"no MutatingWebhookConfiguration has a webhook mutate.berth.dev: install berth"}
-	default:
-		said.LeftOut = reasons
+		return []string{"no MutatingWebhookConfiguration has a webhook mutate.berth.dev: install berth"}
 	}
-	return nil
+	return reasons
 }
 
 // policies says of each what it has to do with the DaemonSet.

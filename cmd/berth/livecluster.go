@@ -35,11 +35,15 @@ type liveCluster struct {
 	namespace string
 }
 
-// connect returns the cluster that the flags name, or else kubectl's.
-func (f *clusterFlags) connect() (*liveCluster, error) {
+func (f *clusterFlags) clientConfig() clientcmd.ClientConfig {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = f.kubeconfig
-	kubeconfig := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context})
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context})
+}
+
+// connect returns the cluster that the flags name, or else kubectl's.
+func (f *clusterFlags) connect() (*liveCluster, error) {
+	kubeconfig := f.clientConfig()
 	config, err := kubeconfig.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("find the API server: %w", err)
