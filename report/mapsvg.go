@@ -16,11 +16,13 @@ var pictureStyle string
 const (
 	svgMargin   = 16
 	svgRow      = 24
-	svgCell     = 28
+	svgCell     = 28 // the least width of one; with few columns there is room for more
+	svgMostCell = 44
+	svgWidth    = 720
 	svgLetter   = 7 // about the width of one
 	svgPoolGap  = 10
 	svgMostName = 34
-	svgHeading  = 52
+	svgHeading  = 58
 	svgNodes    = 96 // the height of the names of nodes
 	svgBand     = 20
 )
@@ -29,7 +31,7 @@ const (
 type picture struct {
 	*Map
 	w             strings.Builder
-	left          int   // where the cells begin
+	left, cellW   int   // where the cells begin, and how wide they are
 	xs            []int // of columns
 	top           int   // where the rows begin
 	width, height int
@@ -60,16 +62,17 @@ func (p *picture) measure() {
 		longest = max(longest, utf8.RuneCountInString(cut(p.Rows[r].name(), svgMostName)))
 	}
 	p.left = svgMargin + longest*svgLetter + 12
+	p.cellW = min(svgMostCell, max(svgCell, (svgWidth-p.left-svgPoolGap*len(p.Pools))/max(len(p.Columns), 1)))
 	x := p.left
 	for c := range p.Columns {
 		if c > 0 && p.Columns[c].Pool != p.Columns[c-1].Pool {
 			x += svgPoolGap
 		}
 		p.xs = append(p.xs, x)
-		x += svgCell
+		x += p.cellW
 	}
 	p.top = svgHeading + 2*svgBand + svgNodes
-	p.width = max(x+svgMargin, 640)
+	p.width = max(x+svgMargin, svgWidth)
 	p.height = p.top + len(p.Rows)*svgRow + svgMargin
 }
 
@@ -116,7 +119,7 @@ func (p *picture) columns() {
 		if more := len(column.Nodes) - 1; more > 0 {
 			name = fmt.Sprintf("%s +%d", cut(column.Nodes[0], 9), more)
 		}
-		x, y := p.xs[c]+svgCell/2+4, p.top-6
+		x, y := p.xs[c]+p.cellW/2+4, p.top-6
 		fmt.Fprintf(&p.w, "<text class=\"node\" x=\"%d\" y=\"%d\" transform=\"rotate(-90 %d %d)\">%s<title>%s</title></text>\n",
 			x, y, x, y, xmlEscaped(name), xmlEscaped(whichNames(column.Nodes)))
 	}
@@ -133,7 +136,7 @@ func (p *picture) band(y int, class string, of func(c int) (any, string)) {
 			}
 			last++
 		}
-		width := p.xs[last] + svgCell - p.xs[c]
+		width := p.xs[last] + p.cellW - p.xs[c]
 		if name != "" {
 			fmt.Fprintf(&p.w, "<text class=\"%s\" x=\"%d\" y=\"%d\">%s<title>%s</title></text>\n", class,
 				p.xs[c]+2, y+13, xmlEscaped(cut(name, width/svgLetter)), xmlEscaped(name))
@@ -153,15 +156,18 @@ func (p *picture) row(r int) {
 		said := &p.Reasons[reason]
 		if look := said.look(); look != nil {
 			title := fmt.Sprintf("%s on %s: %s", row.name(), whichNames(p.Columns[c].Nodes), strings.Join(said.Lines, " "))
-			p.cell(p.xs[c]+2, y+2, look, title)
+			p.cell(place{p.xs[c] + 2, y + 2, p.cellW - 4}, look, title)
 		}
 	}
 }
 
-func (p *picture) cell(x, y int, l *look, title string) {
+// place is where a cell is drawn, and how wide.
+type place struct{ x, y, width int }
+
+func (p *picture) cell(at place, l *look, title string) {
 	fmt.Fprintf(&p.w, "<g class=\"%s\"><title>%s</title><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>",
-		l.Class, xmlEscaped(title), x, y, svgCell-4, svgRow-4)
-	fmt.Fprintf(&p.w, "<text x=\"%d\" y=\"%d\">%s</text></g>\n", x+(svgCell-4)/2, y+14, l.Sign)
+		l.Class, xmlEscaped(title), at.x, at.y, at.width, svgRow-4)
+	fmt.Fprintf(&p.w, "<text x=\"%d\" y=\"%d\">%s</text></g>\n", at.x+at.width/2, at.y+14, l.Sign)
 }
 
 // signs is the legend, in as many lines as it takes.
@@ -173,7 +179,7 @@ func (p *picture) signs() {
 		if x > svgMargin && x+width > p.width {
 			x, y = svgMargin, y+svgRow
 		}
-		p.cell(x, y, l.look, l.Meaning)
+		p.cell(place{x, y, svgCell - 4}, l.look, l.Meaning)
 		p.text(x+svgCell+2, y+15, "quiet", text)
 		x += width
 	}

@@ -2,6 +2,8 @@
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($('data').textContent);
 const grid = $('grid'), canvas = $('canvas'), said = $('said');
+const ruler = document.createElement('canvas').getContext('2d');
+const places = new Intl.Collator('en', { numeric: true }); // n-2 before n-10
 const ROW = 26, NODE = 112, BAND = 20, GAP = 10;
 const hasZones = data.columns.some((c) => c.z);
 const HEAD = NODE + BAND * (hasZones ? 2 : 1) + 6;
@@ -41,7 +43,9 @@ function columnsFor(text, pool) {
     if (fold && nodes.length) cols.push({ c, nodes });
     else for (const n of nodes) cols.push({ c, nodes: [n] });
   });
-  return cols;
+  if (fold) return cols;
+  const place = (col) => data.columns[col.c];
+  return cols.sort((a, b) => place(a).p - place(b).p || places.compare(place(a).z || '', place(b).z || '') || places.compare(a.nodes[0], b.nodes[0]));
 }
 function choose() {
   const text = $('text').value.trim().toLowerCase(), pool = $('pool').value, ns = $('namespace').value;
@@ -75,9 +79,10 @@ function choose() {
 
 // The grid: only what is in sight is in the document.
 function measure() {
-  const longest = data.rows.reduce((most, row) => Math.max(most, row.n.length, row.ns.length), 0);
+  ruler.font = getComputedStyle(grid).font;
+  const longest = data.rows.reduce((most, row) => Math.max(most, ruler.measureText(row.n).width, ruler.measureText(row.ns).width), 0);
   const room = canvas.parentNode.parentNode.clientWidth;
-  view.left = Math.min(Math.max(130, longest * 7.4 + 34), room < 700 ? 150 : 300);
+  view.left = Math.min(Math.max(130, Math.ceil(longest) + 38), room < 700 ? 150 : 300);
   const gaps = view.cols.filter((col, j) => j && poolOf(col) !== poolOf(view.cols[j - 1])).length * GAP;
   view.cell = Math.max(26, Math.min(52, Math.floor((room - view.left - gaps - 12) / (view.cols.length || 1))));
   let x = view.left + 4;
