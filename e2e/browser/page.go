@@ -16,7 +16,7 @@ type Page struct {
 }
 
 // Open opens an address and waits until the page has loaded. Every request that it makes, and what it says on its console,
-// becomes an event.
+// becomes an event; and what it costs is counted.
 func (b *Browser) Open(ctx context.Context, address string, width, height int) (*Page, error) {
 	var target struct {
 		ID string `json:"targetId"`
@@ -35,6 +35,9 @@ func (b *Browser) Open(ctx context.Context, address string, width, height int) (
 		if err := p.Call(ctx, domain+".enable", nil, nil); err != nil {
 			return nil, err
 		}
+	}
+	if err := p.Call(ctx, "Performance.enable", map[string]any{"timeDomain": "threadTicks"}, nil); err != nil {
+		return nil, err // it counts from here on
 	}
 	if err := p.Resize(ctx, width, height); err != nil {
 		return nil, err

@@ -136,7 +136,7 @@ grid.addEventListener('click', (event) => {
 });
 $('close').addEventListener('click', () => { hide(); focus(); });
 grid.addEventListener('scroll', () => requestAnimationFrame(draw), { passive: true });
-new ResizeObserver(() => measure()).observe(document.querySelector('.work'));
+new ResizeObserver(() => measure()).observe(main);
 
 // Filters.
 function changed() {

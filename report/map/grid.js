@@ -1,7 +1,7 @@
 // The grid: what is shown, and drawing the part of it that is in sight. details.js goes on from here.
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($('data').textContent);
-const grid = $('grid'), canvas = $('canvas'), said = $('said');
+const main = document.querySelector('main'), grid = $('grid'), canvas = $('canvas'), said = $('said');
 const ruler = document.createElement('canvas').getContext('2d');
 const places = new Intl.Collator('en', { numeric: true }); // n-2 before n-10
 const ROW = 26, NODE = 112, BAND = 20, GAP = 10;
@@ -81,8 +81,9 @@ function choose() {
 function measure() {
   ruler.font = getComputedStyle(grid).font;
   const longest = data.rows.reduce((most, row) => Math.max(most, ruler.measureText(row.n).width, ruler.measureText(row.ns).width), 0);
-  const room = canvas.parentNode.parentNode.clientWidth;
-  view.left = Math.min(Math.max(130, Math.ceil(longest) + 38), room < 700 ? 150 : 300);
+  const whole = main.clientWidth, beside = open && whole > 700 ? 356 : 0; // the details stand beside the grid where there is room
+  const room = whole - beside;
+  view.left = Math.min(Math.max(130, Math.ceil(longest) + 38), whole < 700 ? 150 : 300);
   const gaps = view.cols.filter((col, j) => j && poolOf(col) !== poolOf(view.cols[j - 1])).length * GAP;
   view.cell = Math.max(26, Math.min(52, Math.floor((room - view.left - gaps - 12) / (view.cols.length || 1))));
   let x = view.left + 4;
@@ -148,7 +149,8 @@ function headings(cols) {
   bands(head, cols, 'pool', 2, (col) => data.columns[col.c].p, (col) => poolOf(col).name);
   if (hasZones) bands(head, cols, 'quiet', 2 + BAND, (col) => data.columns[col.c].p + ' ' + data.columns[col.c].z, (col) => data.columns[col.c].z || 'no zone');
   for (const j of cols) {
-    const col = view.cols[j], e = el('div', 'node', col.nodes[0]);
+    const col = view.cols[j], e = el('div', 'node');
+    e.append(el('span', '', col.nodes[0]));
     if (col.nodes.length > 1) e.append(el('b', '', '+' + (col.nodes.length - 1)));
     px(e, col.x, view.cell);
     e.title = col.nodes.slice(0, 8).join(', ') + (col.nodes.length > 8 ? ' and ' + (col.nodes.length - 8) + ' more' : '');
