@@ -167,7 +167,7 @@ type place struct{ x, y, width int }
 func (p *picture) cell(at place, l *look, title string) {
 	fmt.Fprintf(&p.w, "<g class=\"%s\"><title>%s</title><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"4\"/>",
 		l.Class, xmlEscaped(title), at.x, at.y, at.width, svgRow-4)
-	fmt.Fprintf(&p.w, "<text x=\"%d\" y=\"%d\">%s</text></g>\n", at.x+at.width/2, at.y+14, l.Sign)
+	fmt.Fprintf(&p.w, "<text x=\"%d\" y=\"%d\">%s</text></g>\n", at.x+at.width/2, at.y+14, xmlEscaped(l.Sign))
 }
 
 // signs is the legend, in as many lines as it takes.

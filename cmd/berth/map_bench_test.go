@@ -22,7 +22,7 @@ func crowd(b *testing.B, nodes, daemonSets int) *mapFacts {
 	b.Helper()
 	f := &mapFacts{title: "crowd", at: time.Unix(1800000000, 0), pods: map[types.UID][]*corev1.Pod{}}
 	policy := v1alpha1.PlacementPolicy{ObjectMeta: metav1.ObjectMeta{Name: "own-label"}}
-	policy.Spec.NodeSelectorFrom = []v1alpha1.NodeSelectorSource{{Type: v1alpha1.SourceWorkloadSelector}}
+	policy.Spec.NodeSelectorFrom = []v1alpha1.NodeSelectorSource{{Type: v1alpha1.NodeSelectorFromWorkloadSelector}}
 	f.set.Policies = []manifests.Policy{{Object: policy}}
 	for n := range nodes {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("ip-10-0-%d-%d.internal", n/256, n%256), Labels: map[string]string{
