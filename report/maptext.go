@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"k8s.io/cli-runtime/pkg/printers"
@@ -15,23 +16,33 @@ import (
 func mapText(w io.Writer, m *Map) error {
 	var text strings.Builder
 	if m.Title != "" {
-		fmt.Fprintf(&text, "%s: ", printers.EscapeTerminal(oneLine(m.Title)))
+		fmt.Fprintf(&text, "%s: ", plain(m.Title))
 	}
 	fmt.Fprintf(&text, "%s\n\n", m.summary())
 	m.textGrid(&text)
 	m.textColumns(&text)
 	m.textTroubles(&text)
 	for _, unknown := range m.Unknown {
-		fmt.Fprintf(&text, "\nNot known: %s\n", printers.EscapeTerminal(oneLine(unknown)))
+		fmt.Fprintf(&text, "\nNot known: %s\n", plain(unknown))
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
 }
 
+// plain is text without anything that a terminal could take for a command.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, printers.EscapeTerminal(oneLine(text)))
+}
+
 func (m *Map) textGrid(w *strings.Builder) {
 	names, widest := make([]string, len(m.Rows)), 0
 	for r := range m.Rows {
-		names[r] = printers.EscapeTerminal(oneLine(m.Rows[r].name()))
+		names[r] = plain(m.Rows[r].name())
 		widest = max(widest, utf8.RuneCountInString(names[r]))
 	}
 	width := max(2, len(fmt.Sprint(len(m.Columns)))) + 1
@@ -88,8 +99,8 @@ func (m *Map) textColumns(w *strings.Builder) {
 		column := &m.Columns[c]
 		var sum Amount
 		sum.add(column.Requests, len(column.Nodes))
-		table.row(fmt.Sprint(c+1), m.Pools[column.Pool].Name, orNone(column.Zone), fmt.Sprint(len(column.Nodes)),
-			whichNames(column.Nodes), sum.cores(), sum.bytes())
+		table.row(fmt.Sprint(c+1), plain(m.Pools[column.Pool].Name), orNone(plain(column.Zone)), fmt.Sprint(len(column.Nodes)),
+			plain(whichNames(column.Nodes)), sum.cores(), sum.bytes())
 	}
 	table.write(w)
 }
@@ -129,7 +140,7 @@ func (m *Map) textTroubles(w *strings.Builder) {
 		}
 		for _, reason := range order {
 			said := &m.Reasons[reason]
-			table.row(m.Rows[r].name(), said.look().Label, fmt.Sprint(len(nodes[reason])), whichNames(nodes[reason]), said.short())
+			table.row(plain(m.Rows[r].name()), said.look().Label, fmt.Sprint(len(nodes[reason])), plain(whichNames(nodes[reason])), plain(said.short()))
 		}
 	}
 	if len(table.lines) > 1 {
