@@ -7,7 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// WouldRun: nothing is known of pods, and one would run there. Live has no such state.
+// WouldRun is the state of a node where nothing is known of pods, and one would run. Live has no such state.
 const WouldRun State = "WouldRun"
 
 // Would returns the state of each node, by name, where nothing is known of pods: WouldRun, Tainted or Excluded.

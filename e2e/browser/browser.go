@@ -127,17 +127,23 @@ func (b *Browser) listen(from io.Reader) {
 	}
 }
 
-// call says something to a session, or to the browser itself, and decodes the answer.
-func (b *Browser) call(ctx context.Context, session, method string, params, result any) error {
+// command is what is said to a session, or to the browser itself, and result what the answer is decoded into.
+type command struct {
+	session, method string
+	params, result  any
+}
+
+// call says something and waits for the answer.
+func (b *Browser) call(ctx context.Context, c command) error {
 	answer := make(chan message, 1)
 	b.mutex.Lock()
 	b.last++
-	said := map[string]any{"id": b.last, "method": method, "params": params}
-	if params == nil {
+	said := map[string]any{"id": b.last, "method": c.method, "params": c.params}
+	if c.params == nil {
 		said["params"] = struct{}{}
 	}
-	if session != "" {
-		said["sessionId"] = session
+	if c.session != "" {
+		said["sessionId"] = c.session
 	}
 	b.waiting[b.last] = answer
 	text, err := json.Marshal(said)
@@ -146,21 +152,21 @@ func (b *Browser) call(ctx context.Context, session, method string, params, resu
 	}
 	b.mutex.Unlock()
 	if err != nil {
-		return fmt.Errorf("%s: %w", method, err)
+		return fmt.Errorf("%s: %w", c.method, err)
 	}
 	select {
 	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", method, ctx.Err())
+		return fmt.Errorf("%s: %w", c.method, ctx.Err())
 	case <-b.ended:
-		return fmt.Errorf("%s: the browser has ended", method)
+		return fmt.Errorf("%s: the browser has ended", c.method)
 	case m := <-answer:
 		if m.Error != nil {
-			return fmt.Errorf("%s: %s", method, strings.TrimSpace(m.Error.Message))
+			return fmt.Errorf("%s: %s", c.method, strings.TrimSpace(m.Error.Message))
 		}
-		if result == nil {
+		if c.result == nil {
 			return nil
 		}
-		return json.Unmarshal(m.Result, result)
+		return json.Unmarshal(m.Result, c.result)
 	}
 }
 

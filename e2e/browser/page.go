@@ -21,13 +21,13 @@ func (b *Browser) Open(ctx context.Context, address string, width, height int) (
 	var target struct {
 		ID string `json:"targetId"`
 	}
-	if err := b.call(ctx, "", "Target.createTarget", map[string]any{"url": "about:blank"}, &target); err != nil {
+	if err := b.call(ctx, command{"", "Target.createTarget", map[string]any{"url": "about:blank"}, &target}); err != nil {
 		return nil, err
 	}
 	var attached struct {
 		Session string `json:"sessionId"`
 	}
-	if err := b.call(ctx, "", "Target.attachToTarget", map[string]any{"targetId": target.ID, "flatten": true}, &attached); err != nil {
+	if err := b.call(ctx, command{"", "Target.attachToTarget", map[string]any{"targetId": target.ID, "flatten": true}, &attached}); err != nil {
 		return nil, err
 	}
 	p := &Page{b, attached.Session}
@@ -50,7 +50,7 @@ func (b *Browser) Open(ctx context.Context, address string, width, height int) (
 
 // Call says something to the page in the words of the protocol.
 func (p *Page) Call(ctx context.Context, method string, params, result any) error {
-	return p.browser.call(ctx, p.session, method, params, result)
+	return p.browser.call(ctx, command{p.session, method, params, result})
 }
 
 // Resize makes the window this large.

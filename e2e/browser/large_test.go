@@ -1,0 +1,85 @@
+package browser_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// large has nodes by hundreds, no two of which are alike.
+func large(t *testing.T, nodes, daemonSets int) string {
+	t.Helper()
+	const labels = 24
+	dice := rand.New(rand.NewPCG(1, 2))
+	var text strings.Builder
+	for i := range nodes {
+		fmt.Fprintf(&text, "---\n{apiVersion: v1, kind: Node, metadata: {name: ip-10-0-%d-%d.internal, labels: {karpenter.sh/nodepool: pool-%d, topology.kubernetes.io/zone: eu-1%c", i/256, i%256, i%7, 'a'+rune(i%3))
+		for l := range labels {
+			if dice.IntN(2) == 0 {
+				fmt.Fprintf(&text, ", l%d: x", l)
+			}
+		}
+		text.WriteString("}}}\n")
+	}
+	for i := range daemonSets {
+		fmt.Fprintf(&text, "---\n{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: daemon-%d, namespace: team-%d}, spec: {template: {spec: {nodeSelector: {l%d: x}}}}}\n", i, i%12, i%labels)
+	}
+	file := filepath.Join(t.TempDir(), "large.yaml")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// What is in the document is what is in sight, however large the map is.
+func TestALargePageIsQuick(t *testing.T) {
+	p := open(t, large(t, 500, 100), 1600, 1000)
+	const elements = "document.querySelectorAll('*').length"
+	const longest = `new Promise((done) => {
+		let most = 0;
+		new PerformanceObserver((list) => { for (const e of list.getEntries()) most = Math.max(most, e.duration); }).observe({ type: 'longtask', buffered: true });
+		setTimeout(() => done(most), 100);
+	})`
+	p.expect("document.getElementById('shown').textContent", "Showing 100 of 100 DaemonSets and 500 of 500 nodes.")
+	p.frame()
+	opened, atFirst := p.worked(), p.number(elements)
+	p.do(p.Eval(p.ctx, "document.getElementById('grid').scrollTo(5000, 1000)", nil))
+	p.frame()
+	scrolled, before := p.number(elements), p.worked()
+	p.set("text", "daemon-7")
+	p.frame()
+	p.expect("document.getElementById('shown').textContent", "Showing 11 of 100 DaemonSets and 500 of 500 nodes.")
+	filtered := p.worked() - before
+	t.Logf("opened with %.0f ms of work, filtered with %.0f ms, longest task %.0f ms by the clock, %.0f elements, %.0f when scrolled",
+		opened*1000, filtered*1000, p.number(longest), atFirst, scrolled)
+	if most := 3000.0; atFirst > most || scrolled > most {
+		t.Errorf("%.0f elements at first and %.0f when scrolled: want at most %.0f", atFirst, scrolled, most)
+	}
+	if opened > 1.5 || filtered > 0.75 { // some five times what it takes
+		t.Errorf("opened with %.2f s of work, filtered with %.2f s", opened, filtered)
+	}
+	p.shot("large")
+	p.quiet()
+}
+
+// worked is for how many seconds a processor has worked for the page, whoever else there is.
+func (p *tab) worked() float64 {
+	p.t.Helper()
+	var said struct {
+		Metrics []struct {
+			Name  string
+			Value float64
+		}
+	}
+	p.do(p.Call(p.ctx, "Performance.getMetrics", nil, &said))
+	for _, metric := range said.Metrics {
+		if metric.Name == "TaskDuration" {
+			return metric.Value
+		}
+	}
+	p.t.Fatal("the browser does not say how long it has worked")
+	return 0
+}
