@@ -70,3 +70,20 @@ func TestAsManyNodesRunPodsAsTheServerCounts(t *testing.T) {
 		}
 	}
 }
+
+func TestWithoutPodsEachNodeHasTheStateThatOneWouldHave(t *testing.T) {
+	pod := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{NodeSelector: map[string]string{"pool": "a"}}}
+	gpu := corev1.Taint{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}
+	got := coverage.Would(pod, []*corev1.Node{
+		node("n-3", nil, gpu), node("n-2", map[string]string{"pool": "a"}, gpu), node("n-1", map[string]string{"pool": "a"}),
+	})
+	taints := []string{"gpu:NoSchedule"}
+	want := []coverage.Node{
+		{Name: "n-1", State: coverage.WouldRun},
+		{Name: "n-2", State: coverage.Tainted, Reason: "taint gpu:NoSchedule is not tolerated", Why: &coverage.Why{Taints: taints}},
+		{Name: "n-3", State: coverage.Excluded, Reason: "no label pool=a", Why: &coverage.Why{Labels: []string{"pool=a"}, Taints: taints}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("states (-want +got):\n%s", diff)
+	}
+}

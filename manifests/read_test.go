@@ -158,3 +158,17 @@ spec:
 		t.Error("the policy is not in the snapshot: its failurePolicy has no say")
 	}
 }
+
+// A pod of a cluster says where it runs; one in a chart, and what is wrong with pods, is nothing to berth.
+func TestPodsOfAClusterAreReadBesideTheOthers(t *testing.T) {
+	set := read(t, `
+{apiVersion: v1, kind: PodList, items: [{metadata: {name: a, uid: x}, spec: {nodeName: n-1, fieldOfTomorrow: 1}}]}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: of-a-chart}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: broken, uid: y}, spec: 1}
+`)
+	if len(set.Pods) != 1 || set.Pods[0].Spec.NodeName != "n-1" || set.Others != 3 || len(set.Problems) > 0 {
+		t.Errorf("%d pods, %d others, problems %v", len(set.Pods), set.Others, set.Problems)
+	}
+}

@@ -156,6 +156,39 @@ func noise(nodes, daemonSets int) *report.Map {
 	return b.Map()
 }
 
+// Where columns are too many for a terminal, a pool and a zone share one.
+func TestTheTextOfALargeClusterHasAColumnForEachPoolAndZone(t *testing.T) {
+	nodes, states := make([]*corev1.Node, 60), make([]coverage.Node, 60)
+	for n := range nodes {
+		nodes[n] = mapNode(fmt.Sprint("n-", n), fmt.Sprint("p", n%3), "z")
+		states[n] = coverage.Node{Name: nodes[n].Name, State: coverage.Running}
+		if n%3 == 1 && n%2 == 0 {
+			states[n].State, states[n].Why = coverage.Excluded, &coverage.Why{Labels: []string{fmt.Sprint("l=", n)}}
+		} else if n%3 > 0 {
+			states[n].Reason = fmt.Sprint("said of ", n)
+		}
+	}
+	states[2].State, states[5].State = coverage.OnItsWay, coverage.Missing
+	b := report.NewMapBuilder(nodes)
+	b.Add(&report.Explanation{Namespace: "a", Name: "b"}, report.Amount{}, states)
+	head, _, _ := strings.Cut(writeMap(t, b.Map(), "text"), "\n\nDAEMONSET")
+	want := `60 nodes, 1 DaemonSet: 50 pods would run
+
+     1    2    3
+a/b  ●    ◐    >
+
+A column is all nodes of a pool and a zone: its sign is the first below that is not as it should be, and ◐ that nodes differ
+● running (48)   > on its way (1)   M missing (1)   · excluded by its author (10)
+
+COLUMN   POOL   ZONE   NODES   WHICH                       CPU   MEMORY
+1        p0     z      20      n-0, n-3, n-6 and 17 more   0m    0
+2        p1     z      20      n-1, n-4, n-7 and 17 more   0m    0
+3        p2     z      20      n-2, n-5, n-8 and 17 more   0m    0`
+	if diff := cmp.Diff(want, head); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestThePageOfALargeClusterIsSmall(t *testing.T) {
 	m := noise(500, 100)
 	if len(m.Columns) != 500 {

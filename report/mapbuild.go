@@ -102,7 +102,7 @@ func (b *MapBuilder) intern(said *cellSaying) int {
 func (b *MapBuilder) Map() *Map {
 	m := &Map{Rows: b.rows, Reasons: b.reasons}
 	slices.SortFunc(m.Rows, func(x, y MapRow) int {
-		return cmp.Or(cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.Name, y.Name))
+		return cmp.Or(naturally(x.Namespace, y.Namespace), naturally(x.Name, y.Name))
 	})
 	order := make([]int, len(b.nodes))
 	for i := range order {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -19,8 +20,9 @@ func mapText(w io.Writer, m *Map) error {
 		fmt.Fprintf(&text, "%s: ", plain(m.Title))
 	}
 	fmt.Fprintf(&text, "%s\n\n", m.summary())
-	m.textGrid(&text)
-	m.textColumns(&text)
+	columns := m.textColumnsOf()
+	m.textGrid(&text, columns)
+	m.textColumns(&text, columns)
 	m.textTroubles(&text)
 	for _, unknown := range m.Unknown {
 		fmt.Fprintf(&text, "\nNot known: %s\n", plain(unknown))
@@ -39,35 +41,81 @@ func plain(text string) string {
 	}, printers.EscapeTerminal(oneLine(text)))
 }
 
-func (m *Map) textGrid(w *strings.Builder) {
+// mostTextColumns is as many as stand side by side in a terminal.
+const mostTextColumns = 40
+
+// textColumn is columns of the map that are one in a terminal.
+type textColumn []int
+
+// textColumnsOf is each column for itself, or where these are too many those of a pool and a zone together.
+func (m *Map) textColumnsOf() []textColumn {
+	var all []textColumn
+	for c := range m.Columns {
+		before := max(c-1, 0)
+		same := c > 0 && m.Columns[before].Pool == m.Columns[c].Pool && m.Columns[before].Zone == m.Columns[c].Zone
+		if same && len(m.Columns) > mostTextColumns {
+			all[len(all)-1] = append(all[len(all)-1], c)
+			continue
+		}
+		all = append(all, textColumn{c})
+	}
+	return all
+}
+
+// someRun is the sign of nodes in different states, none of which is trouble.
+const someRun = "◐"
+
+// sign is that of a DaemonSet on all nodes of a column: the first trouble by the order of states, or what is true of all.
+func (m *Map) sign(row *MapRow, column textColumn) string {
+	signs, trouble := map[string]bool{}, len(looks)
+	sign := ""
+	for _, c := range column {
+		drawn := m.Reasons[row.Cells[c]].look()
+		if drawn == nil {
+			continue
+		}
+		sign = drawn.Sign
+		signs[sign] = true
+		if isTrouble(drawn.State) {
+			trouble = min(trouble, slices.Index(looks, *drawn))
+		}
+	}
+	switch {
+	case trouble < len(looks):
+		return looks[trouble].Sign
+	case len(signs) > 1:
+		return someRun
+	}
+	return sign
+}
+
+func (m *Map) textGrid(w *strings.Builder, columns []textColumn) {
 	names, widest := make([]string, len(m.Rows)), 0
 	for r := range m.Rows {
 		names[r] = plain(m.Rows[r].name())
 		widest = max(widest, utf8.RuneCountInString(names[r]))
 	}
-	width := max(2, len(fmt.Sprint(len(m.Columns)))) + 1
-	line := func(name string, cell func(c int) string) {
+	width := max(2, len(fmt.Sprint(len(columns)))) + 1
+	line := func(name string, cell func(i int) string) {
 		var text strings.Builder
 		text.WriteString(name + strings.Repeat(" ", widest-utf8.RuneCountInString(name)))
-		for c := range m.Columns {
-			if c > 0 && m.Columns[c].Pool != m.Columns[c-1].Pool {
+		for i, column := range columns {
+			if i > 0 && m.Columns[column[0]].Pool != m.Columns[columns[i-1][0]].Pool {
 				text.WriteString("  ") // pools stand apart
 			}
-			sign := cell(c)
+			sign := cell(i)
 			text.WriteString(strings.Repeat(" ", width-utf8.RuneCountInString(sign)) + sign)
 		}
 		w.WriteString(strings.TrimRight(text.String(), " ") + "\n")
 	}
-	line("", func(c int) string { return fmt.Sprint(c + 1) })
+	line("", func(i int) string { return fmt.Sprint(i + 1) })
 	for r := range m.Rows {
-		line(names[r], func(c int) string {
-			if look := m.Reasons[m.Rows[r].Cells[c]].look(); look != nil {
-				return look.Sign
-			}
-			return ""
-		})
+		line(names[r], func(i int) string { return m.sign(&m.Rows[r], columns[i]) })
 	}
 	w.WriteByte('\n')
+	if len(columns) < len(m.Columns) {
+		fmt.Fprintf(w, "A column is all nodes of a pool and a zone: its sign is the first below that is not as it should be, and %s that nodes differ\n", someRun)
+	}
 	m.textSigns(w)
 }
 
@@ -93,14 +141,18 @@ func (m *Map) textSigns(w *strings.Builder) {
 
 func (r *MapRow) name() string { return r.Namespace + "/" + r.Name }
 
-func (m *Map) textColumns(w *strings.Builder) {
+func (m *Map) textColumns(w *strings.Builder, columns []textColumn) {
 	table := newTable("COLUMN", "POOL", "ZONE", "NODES", "WHICH", "CPU", "MEMORY")
-	for c := range m.Columns {
-		column := &m.Columns[c]
+	for i, column := range columns {
 		var sum Amount
-		sum.add(column.Requests, len(column.Nodes))
-		table.row(fmt.Sprint(c+1), plain(m.Pools[column.Pool].Name), orNone(plain(column.Zone)), fmt.Sprint(len(column.Nodes)),
-			plain(whichNames(column.Nodes)), sum.cores(), sum.bytes())
+		var nodes []string
+		for _, c := range column {
+			nodes = append(nodes, m.Columns[c].Nodes...)
+			sum.add(m.Columns[c].Requests, len(m.Columns[c].Nodes))
+		}
+		first := &m.Columns[column[0]]
+		table.row(fmt.Sprint(i+1), plain(m.Pools[first.Pool].Name), orNone(plain(first.Zone)), fmt.Sprint(len(nodes)),
+			plain(whichNames(nodes)), sum.cores(), sum.bytes())
 	}
 	table.write(w)
 }

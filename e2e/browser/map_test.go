@@ -240,6 +240,7 @@ func TestThePageInLightAndDarkOnPaperAndOnAPhone(t *testing.T) {
 	p.shot("light")
 	p.do(p.Media(p.ctx, "screen", "dark"))
 	p.expect(page+" + "+missing, "rgb(20, 24, 29)rgb(229, 83, 75)")
+	p.frame() // the page hears of it with the next one
 	p.expect(`document.getElementById('theme').ariaPressed`, "true")
 	p.shot("dark")
 	p.click("#theme")
