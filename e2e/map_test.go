@@ -23,8 +23,9 @@ type drawnMap struct {
 		C string
 	}
 	Rows []struct {
-		NS, N string
-		R     []int
+		NS, N  string
+		R      []int
+		P, Out []string
 	}
 	Reasons []struct {
 		L int
@@ -89,6 +90,8 @@ func TestMapShowsWhereThePodsAreAndWhoKeepsThemAway(t *testing.T) {
 		manifest := strings.ReplaceAll(withMetadata(agent(pod), "namespace: "+namespace), "app: agent", "app: "+names[i])
 		manifests = append(manifests, strings.Replace(manifest, "name: agent", "name: "+names[i], 1))
 	}
+	critical := withMetadata(agent("priorityClassName: system-node-critical"), "namespace: "+namespace)
+	manifests = append(manifests, strings.NewReplacer("name: agent", "name: critical", "app: agent", "app: critical").Replace(critical))
 	kubectl(t, strings.Join(manifests, "\n---\n"), "create", "-f", "-")
 	pods := map[string]map[string]string{}
 	for _, name := range names {
@@ -124,6 +127,13 @@ func TestMapShowsWhereThePodsAreAndWhoKeepsThemAway(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, selected); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", names[1], diff)
+	}
+
+	for _, row := range drawn.Rows {
+		policies, asked := len(row.P) > 0, len(row.Out) == 0
+		if critical := row.N == "critical"; policies == critical || asked == critical {
+			t.Errorf("%s: policies %v, left out %v", row.N, row.P, row.Out)
+		}
 	}
 
 	// From what kubectl prints it is the same map.
