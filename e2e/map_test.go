@@ -133,6 +133,8 @@ func TestMapShowsWhereThePodsAreAndWhoKeepsThemAway(t *testing.T) {
 		policies, asked := len(row.P) > 0, len(row.Out) == 0
 		if critical := row.N == "critical"; policies == critical || asked == critical {
 			t.Errorf("%s: policies %v, left out %v", row.N, row.P, row.Out)
+		} else if critical && !strings.Contains(row.Out[0], " of MutatingWebhookConfiguration ") {
+			t.Errorf("%s is left out for %s", row.N, row.Out)
 		}
 	}
 

@@ -199,7 +199,7 @@ func TestThePageFilters(t *testing.T) {
 func TestThePageIsReadWithTheKeyboard(t *testing.T) {
 	p := open(t, example, 1400, 900)
 	p.expect(`document.querySelectorAll('#grid [tabindex="0"]').length`, "1") // one stop for Tab
-	for range 40 { // there are filters before it
+	for range 40 {                                                            // there are filters before it
 		if p.do(p.Press(p.ctx, "Tab")); p.text(`document.activeElement.closest('#grid') !== null`) == "true" {
 			break
 		}
