@@ -3,6 +3,7 @@
 //
 //	coverage.go    where the pods of a template would run
 //	why.go         what keeps them off a node
+//	move.go        what a change of nodes or of a template does to pods
 //	would.go       the state of each node, where nothing is known of pods
 //	live.go        the state of each node, with the pods that are there
 //	pod.go         what a pod says of itself
@@ -46,12 +47,18 @@ func Of(pod *corev1.PodTemplateSpec, nodes []*corev1.Node) Coverage {
 		}
 	}
 	slices.Sort(coverage.Runs)
-	for reason, names := range excluded {
+	coverage.Excluded = groups(excluded)
+	return coverage
+}
+
+// groups sorts nodes by reason, those with the most nodes first.
+func groups(byReason map[string][]string) (all []Group) {
+	for reason, names := range byReason {
 		slices.Sort(names)
-		coverage.Excluded = append(coverage.Excluded, Group{reason, names})
+		all = append(all, Group{reason, names})
 	}
-	slices.SortFunc(coverage.Excluded, func(a, b Group) int {
+	slices.SortFunc(all, func(a, b Group) int {
 		return cmp.Or(cmp.Compare(len(b.Nodes), len(a.Nodes)), strings.Compare(a.Reason, b.Reason))
 	})
-	return coverage
+	return all
 }

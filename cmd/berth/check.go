@@ -83,13 +83,9 @@ func (o *checkOptions) flagGroups() []flagGroup {
 var errFindings = errors.New("there is something to mend")
 
 func (o *checkOptions) run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
-	var outputs []report.Output
-	for _, text := range o.outputs {
-		output, err := report.ParseOutput(text)
-		if err != nil {
-			return fmt.Errorf("--output=%s: %w", text, err)
-		}
-		outputs = append(outputs, output)
+	outputs, err := parseOutputs(o.outputs, report.ParseOutput)
+	if err != nil {
+		return err
 	}
 	excluded, err := o.scope.excluded()
 	if err != nil {

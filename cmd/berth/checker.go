@@ -169,9 +169,7 @@ var verdicts = map[admission.Result]report.Verdict{
 
 // written is the object that the API server would get to store, and the one that is stored; nil where none is.
 func (c *checker) written(ctx context.Context, ds *appsv1.DaemonSet, manifest []byte) (raw, old []byte, err error) {
-	// Every stored DaemonSet says its namespace.
-	raw, err = jsonpatch.MergePatch(manifest, fmt.Appendf(nil, `{"metadata":{"namespace":%q}}`, ds.Namespace))
-	if err != nil {
+	if raw, err = inNamespace(ds.Namespace, manifest); err != nil {
 		return nil, nil, err
 	}
 	if old, err = c.live.stored(ctx, ds.Namespace, ds.Name); err != nil || old == nil {
@@ -179,6 +177,11 @@ func (c *checker) written(ctx context.Context, ds *appsv1.DaemonSet, manifest []
 	}
 	raw, err = appliedTo(old, raw)
 	return raw, old, err
+}
+
+// inNamespace is a manifest with what every stored DaemonSet says: its namespace.
+func inNamespace(namespace string, manifest []byte) ([]byte, error) {
+	return jsonpatch.MergePatch(manifest, fmt.Appendf(nil, `{"metadata":{"namespace":%q}}`, namespace))
 }
 
 // ask puts the object before the server's code, in the review that the API server would send.
@@ -215,13 +218,9 @@ func (c *checker) ask(ctx context.Context, ds *appsv1.DaemonSet, raw, old []byte
 func (c *checker) apply(ds *report.DaemonSet, raw []byte, answer *admission.Answer) error {
 	if len(answer.Patch) > 0 {
 		ds.Patch = answer.Patch.AppendJSON(nil)
-		operations, err := jsonpatch.DecodePatch(ds.Patch)
+		patched, err := patchedBy(ds.Patch, raw)
 		if err != nil {
-			return fmt.Errorf("decode berth's own patch: %w", err)
-		}
-		patched, err := operations.Apply(raw)
-		if err != nil {
-			return fmt.Errorf("apply berth's own patch: %w", err)
+			return err
 		}
 		if ds.Diff, err = unifiedDiff(ds.Place.File, raw, patched); err != nil {
 			return err
@@ -238,6 +237,19 @@ func (c *checker) apply(ds *report.DaemonSet, raw []byte, answer *admission.Answ
 		ds.Nodes = c.coverage(object)
 	}
 	return nil
+}
+
+// patchedBy is the object after berth's JSON patch.
+func patchedBy(patch, raw []byte) ([]byte, error) {
+	operations, err := jsonpatch.DecodePatch(patch)
+	if err != nil {
+		return nil, fmt.Errorf("decode berth's own patch: %w", err)
+	}
+	patched, err := operations.Apply(raw)
+	if err != nil {
+		return nil, fmt.Errorf("apply berth's own patch: %w", err)
+	}
+	return patched, nil
 }
 
 func (c *checker) coverage(ds *appsv1.DaemonSet) *coverage.Coverage {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"berth.dev/berth/report"
 )
 
 // helpWidth is where the text of --help wraps.
@@ -63,6 +65,18 @@ func (c *choice) Set(value string) error {
 	}
 	c.value = value
 	return nil
+}
+
+// parseOutputs reads all that --output says.
+func parseOutputs(texts []string, parse func(string) (report.Output, error)) (outputs []report.Output, err error) {
+	for _, text := range texts {
+		output, err := parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("--output=%s: %w", text, err)
+		}
+		outputs = append(outputs, output)
+	}
+	return outputs, nil
 }
 
 // tlsVersions are the names that Kubernetes components use.

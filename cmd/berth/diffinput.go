@@ -1,0 +1,186 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth.dev/berth/manifests"
+)
+
+// diffChanges is what the flags of berth diff say is changed.
+type diffChanges struct {
+	files, policies, namespaces, nodes []string
+
+	deleted []string // policies
+	edits   nodeFlags
+}
+
+// diffInput is what is there, and what is changed.
+type diffInput struct {
+	// before and after are the facts.
+	before, after *manifests.Set
+	changes       *manifests.Set
+	// policiesChange says that the policies for some namespace may be others.
+	policiesChange bool
+	daemonSets     []diffed
+	assumed        []string
+}
+
+// diffed is one DaemonSet.
+type diffed struct {
+	stored  *daemonSetVersion    // nil: there is none
+	applied *manifests.DaemonSet // nil: it stays as it is stored
+	// alsoOn names nodes with pods that no longer belong there.
+	alsoOn []string
+}
+
+// read reads all files, and the cluster where these are not one.
+func (o *diffOptions) read(ctx context.Context, stdin io.Reader) (*diffInput, error) {
+	var files, changes manifests.Set
+	if err := readPaths(&files, stdin, o.changes.files); err != nil {
+		return nil, err
+	}
+	if err := readPaths(&changes, stdin, o.changes.policies, o.changes.namespaces, o.changes.nodes); err != nil {
+		return nil, err
+	}
+	offline := !o.cluster.named() && len(files.Nodes) > 0
+	input := &diffInput{before: &files, changes: &changes}
+	if !offline {
+		input.before, input.changes = &manifests.Set{}, changes.Over(&files)
+	}
+	if err := o.changes.check(input.changes); err != nil {
+		return nil, err
+	}
+	if offline {
+		if err := input.addStored(cmp.Or(o.cluster.namespace, metav1.NamespaceDefault)); err != nil {
+			return nil, err
+		}
+		return input, input.change(&o.changes)
+	}
+	live, err := o.cluster.connect()
+	if err != nil {
+		return nil, err
+	}
+	if err := live.addFacts(ctx, input.before); err != nil {
+		return nil, err
+	}
+	if err := input.change(&o.changes); err != nil {
+		return nil, err
+	}
+	return input, input.addLive(ctx, live)
+}
+
+func readPaths(set *manifests.Set, stdin io.Reader, lists ...[]string) error {
+	for _, path := range slices.Concat(lists...) {
+		if err := set.ReadPath(path, stdin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check says what is wrong with the changes, as far as that can be said without the facts.
+func (c *diffChanges) check(changes *manifests.Set) error {
+	if len(changes.Problems) > 0 {
+		return problemError(&changes.Problems[0])
+	}
+	objects := len(changes.Policies) + len(changes.Namespaces) + len(changes.Nodes) + len(changes.DaemonSets)
+	switch {
+	case objects+len(c.deleted)+len(c.edits.all) > 0:
+		return nil
+	case changes.Others > 0:
+		return fmt.Errorf("no PlacementPolicy, Namespace, Node or DaemonSet is in the files that say what changes (objects of other kinds: %d)", changes.Others)
+	}
+	return errNoChange
+}
+
+func problemError(p *manifests.Problem) error {
+	return fmt.Errorf("%s: %s: %s", p.Place, p.Object, strings.Join(strings.Fields(p.Message), " "))
+}
+
+// change makes what is after of what is before.
+func (i *diffInput) change(c *diffChanges) error {
+	i.after = i.changes.Over(i.before)
+	i.after.Problems = nil
+	for _, name := range c.deleted {
+		at := slices.IndexFunc(i.after.Policies, func(p manifests.Policy) bool { return p.Object.Name == name })
+		if at < 0 {
+			return fmt.Errorf("--delete=%s: there is no PlacementPolicy of this name: kubectl get placementpolicies lists them", name)
+		}
+		i.after.Policies = slices.Delete(i.after.Policies, at, at+1)
+	}
+	i.policiesChange = len(i.changes.Policies)+len(i.changes.Namespaces)+len(c.deleted) > 0
+	var err error
+	i.after.Nodes, err = c.edits.apply(i.after.Nodes)
+	return err
+}
+
+// addStored takes the DaemonSets in files for those that exist.
+func (i *diffInput) addStored(namespace string) error {
+	for _, problem := range i.before.Problems {
+		if problem.Rule == manifests.RuleMalformed {
+			return problemError(&problem)
+		}
+	}
+	for n := range i.before.DaemonSets {
+		ds := &i.before.DaemonSets[n]
+		raw, err := inNamespace(cmp.Or(ds.Object.Namespace, namespace), ds.JSON)
+		if err != nil {
+			return fmt.Errorf("%s: %w", ds.Field(""), err)
+		}
+		stored, err := newDaemonSetVersion(raw)
+		if err != nil {
+			return fmt.Errorf("%s: %w", ds.Field(""), err)
+		}
+		if wrong := stored.object.Status.NumberMisscheduled; wrong > 0 {
+			i.assumed = append(i.assumed, fmt.Sprintf("DaemonSet %s has pods on %d nodes where they do not belong: without a cluster nobody knows which, and they are not shown",
+				stored.key(), wrong))
+		}
+		i.daemonSets = append(i.daemonSets, diffed{stored: stored})
+	}
+	if len(i.daemonSets) == 0 {
+		return errors.New("no DaemonSet is among -f, which has Nodes and so is the cluster: add kubectl get daemonsets -A -o yaml, or ask a cluster with --context")
+	}
+	return nil
+}
+
+// addLive adds the DaemonSets of a cluster, and those that would be applied to it.
+func (i *diffInput) addLive(ctx context.Context, live *liveCluster) error {
+	applied := map[string]*manifests.DaemonSet{}
+	for n := range i.changes.DaemonSets {
+		ds := &i.changes.DaemonSets[n]
+		ds.Object.Namespace = cmp.Or(ds.Object.Namespace, live.namespace)
+		if ds.Object.Name == "" {
+			i.daemonSets = append(i.daemonSets, diffed{applied: ds}) // the API server makes the name
+			continue
+		}
+		applied[ds.Object.Namespace+"/"+ds.Object.Name] = ds
+	}
+	versions, err := live.daemonSets(ctx)
+	if err != nil {
+		return err
+	}
+	for _, stored := range versions {
+		d := diffed{stored: stored, applied: applied[stored.key()]}
+		delete(applied, stored.key())
+		if stored.object.Status.NumberMisscheduled > 0 {
+			nodes, err := live.nodesWithPods(ctx, stored.object)
+			if err != nil {
+				i.assumed = append(i.assumed, fmt.Sprintf("which nodes have pods of DaemonSet %s that do not belong there is not known, and they are not shown: %v", stored.key(), err))
+			}
+			d.alsoOn = nodes
+		}
+		i.daemonSets = append(i.daemonSets, d)
+	}
+	for _, ds := range applied {
+		i.daemonSets = append(i.daemonSets, diffed{applied: ds})
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// diffMarkdown fits a comment of a pull request, as markdown does.
+func diffMarkdown(w io.Writer, r *DiffReport) error {
+	var c comment
+	c.add("### berth diff: " + r.Summary.String() + "\n")
+	for _, rows := range []grid{r.sums(), r.pools(), r.daemonSets(false)} {
+		if len(rows) > 1 {
+			rows.markdown(&c)
+		}
+	}
+	c.add("\n")
+	for i := range r.Moves {
+		m := &r.Moves[i]
+		for _, denied := range m.Denied {
+			c.add(fmt.Sprintf("- **denied** %s, %s: %s\n", cell(m.Namespace+"/"+m.Name), m.When, cell(denied)))
+		}
+	}
+	for _, assumed := range r.Assumed {
+		c.add("- **note** " + cell(assumed) + "\n")
+	}
+	return c.write(w)
+}
+
+// markdown writes the rows as a table.
+func (g grid) markdown(c *comment) {
+	rule := strings.Repeat("| --- ", len(g[0])) + "|\n"
+	for i, row := range g {
+		line := ""
+		for _, text := range row {
+			line += "| " + cell(text) + " "
+		}
+		if i == 0 {
+			c.add("\n" + strings.ToLower(line) + "|\n" + rule)
+			continue
+		}
+		c.add(line + "|\n")
+	}
+}
