@@ -128,6 +128,18 @@ type Pods struct {
 	requests requests
 }
 
+// Unmoved is the move of nothing.
+func (p Pods) Unmoved() Move {
+	var m Move
+	for _, is := range p.on {
+		if is != goes {
+			m.Before++
+			m.After++
+		}
+	}
+	return m
+}
+
 // None is no pods at all: those of a DaemonSet that is not there yet.
 func (n *Nodes) None() Pods { return Pods{on: make([]fate, len(n.all))} }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,7 +51,9 @@ func found() *report.Report {
 	}})
 }
 
-func write(t *testing.T, r *report.Report, format string) string {
+func write(t *testing.T, r interface {
+	Write(outputs []report.Output, stdout io.Writer) error
+}, format string) string {
 	t.Helper()
 	var out bytes.Buffer
 	if err := r.Write([]report.Output{{Format: format}}, &out); err != nil {
@@ -62,20 +65,25 @@ func write(t *testing.T, r *report.Report, format string) string {
 func TestEachFormatIsWhatItsGoldenFileSays(t *testing.T) {
 	for _, format := range report.Formats() {
 		t.Run(format, func(t *testing.T) {
-			got, path := write(t, found(), format), filepath.Join("testdata", format+".golden")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", format, diff)
-			}
+			expectGolden(t, format+".golden", write(t, found(), format))
 		})
+	}
+}
+
+func expectGolden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }
 

@@ -128,7 +128,7 @@ func (d *differ) apply(ctx context.Context, m *moving, manifest *manifests.Daemo
 		return err
 	}
 	if len(denied) > 0 {
-		d.add(written, report.DaemonSetMove{When: report.WhenApplied, Denied: denied})
+		d.add(written, report.DaemonSetMove{When: report.WhenApplied, Move: m.pods.Unmoved(), Denied: denied})
 		return nil
 	}
 	d.rollOut(m, stored, report.WhenApplied)
@@ -159,7 +159,7 @@ func (d *differ) policies(ctx context.Context, m *moving, when report.When) erro
 	}
 	if len(denied) > 0 {
 		if len(wasDenied) == 0 {
-			d.add(written, report.DaemonSetMove{When: when, Denied: denied})
+			d.add(written, report.DaemonSetMove{When: when, Move: m.pods.Unmoved(), Denied: denied})
 		}
 		return nil
 	}
