@@ -32,14 +32,15 @@ func diffMarkdown(w io.Writer, r *DiffReport) error {
 func (g grid) markdown(c *comment) {
 	rule := strings.Repeat("| --- ", len(g[0])) + "|\n"
 	for i, row := range g {
-		line := ""
+		var cells []string
 		for _, text := range row {
-			line += "| " + cell(text) + " "
+			cells = append(cells, cell(text))
 		}
+		line := "| " + strings.Join(cells, " | ") + " |\n"
 		if i == 0 {
-			c.add("\n" + strings.ToLower(line) + "|\n" + rule)
+			c.add("\n" + strings.ToLower(line) + rule)
 			continue
 		}
-		c.add(line + "|\n")
+		c.add(line)
 	}
 }

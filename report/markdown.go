@@ -34,23 +34,23 @@ func markdown(w io.Writer, r *Report) error {
 
 // comment is Markdown of at most maxMarkdown.
 type comment struct {
-	strings.Builder
+	text strings.Builder
 	left int // parts that did not fit
 }
 
 func (c *comment) add(part string) {
-	if c.left > 0 || c.Len()+len(part) > maxMarkdown {
+	if c.left > 0 || c.text.Len()+len(part) > maxMarkdown {
 		c.left++
 		return
 	}
-	c.WriteString(part)
+	c.text.WriteString(part)
 }
 
 func (c *comment) write(w io.Writer) error {
 	if c.left > 0 {
-		fmt.Fprintf(c, "\n%s did not fit.\n", count(c.left, "more part"))
+		fmt.Fprintf(&c.text, "\n%s did not fit.\n", count(c.left, "more part"))
 	}
-	_, err := io.WriteString(w, c.String())
+	_, err := io.WriteString(w, c.text.String())
 	return err
 }
 

@@ -18,8 +18,10 @@ var (
 	docsRule    = regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| (?:error|warning|note) \\| (.*) \\|$")
 )
 
-func TestTheCommandsOfCheckPrintWhatItsPageShows(t *testing.T) {
-	page, err := os.ReadFile("../../docs/check.md")
+// expectPrinted runs the commands of a page on its files, and returns the page.
+func expectPrinted(t *testing.T, path string) string {
+	t.Helper()
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,11 +45,18 @@ func TestTheCommandsOfCheckPrintWhatItsPageShows(t *testing.T) {
 			t.Errorf("berth %s (-the page +printed):\n%s", command[1], diff)
 		}
 	}
+	return string(page)
+}
+
+func TestTheCommandsOfCheckPrintWhatItsPageShows(t *testing.T) {
+	page := expectPrinted(t, "../../docs/check.md")
 	described := map[string]string{}
-	for _, rule := range docsRule.FindAllStringSubmatch(string(page), -1) {
+	for _, rule := range docsRule.FindAllStringSubmatch(page, -1) {
 		described[rule[1]] = rule[2]
 	}
 	if diff := cmp.Diff(report.Rules, described); diff != "" {
 		t.Errorf("rules (-there +on the page):\n%s", diff)
 	}
 }
+
+func TestTheCommandsOfDiffPrintWhatItsPageShows(t *testing.T) { expectPrinted(t, "../../docs/diff.md") }
