@@ -9,8 +9,11 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"berth.dev/berth/cluster"
 	"berth.dev/berth/manifests"
 )
 
@@ -62,7 +65,9 @@ func (o *diffOptions) read(ctx context.Context, stdin io.Reader) (*diffInput, er
 		if err := input.addStored(cmp.Or(o.cluster.namespace, metav1.NamespaceDefault)); err != nil {
 			return nil, err
 		}
-		return input, input.change(&o.changes)
+		err := input.change(&o.changes)
+		input.assumePods("without a cluster")
+		return input, err
 	}
 	live, err := o.cluster.connect()
 	if err != nil {
@@ -122,6 +127,29 @@ func (i *diffInput) change(c *diffChanges) error {
 	return err
 }
 
+// taintedBefore returns the nodes that change and have a taint already: pods that were there before it may still be there. The
+// controller does not count them (numberMisscheduled) until something else moves.
+func (i *diffInput) taintedBefore() (names []string) {
+	after := map[string]*corev1.Node{}
+	for _, node := range i.after.Nodes {
+		after[node.Name] = node
+	}
+	for _, node := range i.before.Nodes {
+		if after[node.Name] != node && len(cluster.BlockingTaints(node.Spec.Taints)) > 0 {
+			names = append(names, node.Name)
+		}
+	}
+	return names
+}
+
+// assumePods says for want of what it is not known which pods are on tainted nodes.
+func (i *diffInput) assumePods(want string) {
+	if nodes := i.taintedBefore(); len(nodes) > 0 {
+		i.assumed = append(i.assumed, fmt.Sprintf("%d of the nodes that change had a taint before, the first is %s: %s it is not known which pods have stayed there, and they are not shown",
+			len(nodes), nodes[0], want))
+	}
+}
+
 // addStored takes the DaemonSets in files for those that exist.
 func (i *diffInput) addStored(namespace string) error {
 	for _, problem := range i.before.Problems {
@@ -138,10 +166,6 @@ func (i *diffInput) addStored(namespace string) error {
 		stored, err := newDaemonSetVersion(raw)
 		if err != nil {
 			return fmt.Errorf("%s: %w", ds.Field(""), err)
-		}
-		if wrong := stored.object.Status.NumberMisscheduled; wrong > 0 {
-			i.assumed = append(i.assumed, fmt.Sprintf("DaemonSet %s has pods on %d nodes where they do not belong: without a cluster nobody knows which, and they are not shown",
-				stored.key(), wrong))
 		}
 		i.daemonSets = append(i.daemonSets, diffed{stored: stored})
 	}
@@ -167,16 +191,15 @@ func (i *diffInput) addLive(ctx context.Context, live *liveCluster) error {
 	if err != nil {
 		return err
 	}
+	on, err := live.daemonPods(ctx, i.taintedBefore())
+	if apierrors.IsForbidden(err) {
+		i.assumePods("without the right to list pods")
+	} else if err != nil {
+		return err
+	}
 	for _, stored := range versions {
-		d := diffed{stored: stored, applied: applied[stored.key()]}
+		d := diffed{stored: stored, applied: applied[stored.key()], alsoOn: on[stored.object.UID]}
 		delete(applied, stored.key())
-		if stored.object.Status.NumberMisscheduled > 0 {
-			nodes, err := live.nodesWithPods(ctx, stored.object)
-			if err != nil {
-				i.assumed = append(i.assumed, fmt.Sprintf("which nodes have pods of DaemonSet %s that do not belong there is not known, and they are not shown: %v", stored.key(), err))
-			}
-			d.alsoOn = nodes
-		}
 		i.daemonSets = append(i.daemonSets, d)
 	}
 	for _, ds := range applied {

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -50,21 +51,20 @@ func (c *liveCluster) daemonSets(ctx context.Context) ([]*daemonSetVersion, erro
 	return versions, nil
 }
 
-// nodesWithPods returns the nodes that have a pod of the DaemonSet. Only of those is it asked that have pods where none belong.
-func (c *liveCluster) nodesWithPods(ctx context.Context, ds *appsv1.DaemonSet) (nodes []string, err error) {
-	selector, err := metav1.LabelSelectorAsSelector(ds.Spec.Selector)
-	if err != nil {
-		return nil, err
-	}
-	var pods corev1.PodList
-	if err := c.List(ctx, &pods, client.InNamespace(ds.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
-		return nil, fmt.Errorf("read the pods of DaemonSet %s/%s: %w", ds.Namespace, ds.Name, err)
-	}
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		if metav1.IsControlledBy(pod, ds) && pod.DeletionTimestamp == nil && pod.Spec.NodeName != "" {
-			nodes = append(nodes, pod.Spec.NodeName)
+// daemonPods returns which of the nodes have pods of a DaemonSet, by its UID.
+func (c *liveCluster) daemonPods(ctx context.Context, nodes []string) (map[types.UID][]string, error) {
+	on := map[types.UID][]string{}
+	for _, node := range nodes {
+		var pods corev1.PodList
+		if err := c.List(ctx, &pods, client.MatchingFields{"spec.nodeName": node}); err != nil {
+			return nil, fmt.Errorf("read the pods on node %s: %w", node, err)
+		}
+		for i := range pods.Items {
+			owner := metav1.GetControllerOf(&pods.Items[i])
+			if owner != nil && owner.Kind == "DaemonSet" && pods.Items[i].DeletionTimestamp == nil {
+				on[owner.UID] = append(on[owner.UID], node)
+			}
 		}
 	}
-	return nodes, nil
+	return on, nil
 }
