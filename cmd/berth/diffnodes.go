@@ -37,14 +37,14 @@ type nodeEdit struct {
 // parse reads the flags.
 func (f *nodeFlags) parse() error {
 	for _, group := range []struct {
-		flag  string
-		texts []string
-		parse func(what string) (func(*corev1.Node) bool, error)
+		flag, form string
+		texts      []string
+		parse      func(what string) (func(*corev1.Node) bool, error)
 	}{
-		{"label", f.labels, parseLabel},
-		{"unlabel", f.unlabels, func(key string) (func(*corev1.Node) bool, error) { return parseLabel(key + "-") }},
-		{"taint", f.taints, parseTaint},
-		{"remove", f.removes, nil},
+		{"label", "key=value or NODE:key-", f.labels, parseLabel},
+		{"unlabel", "key", f.unlabels, func(key string) (func(*corev1.Node) bool, error) { return parseLabel(key + "-") }},
+		{"taint", "key=value:Effect or NODE:key:Effect-", f.taints, parseTaint},
+		{"remove", "", f.removes, nil},
 	} {
 		for _, text := range group.texts {
 			edit := nodeEdit{flag: "--" + group.flag + "=" + text}
@@ -53,7 +53,7 @@ func (f *nodeFlags) parse() error {
 			switch {
 			case err != nil:
 			case group.parse != nil && !found:
-				err = fmt.Errorf("must be NODE:%s", map[string]string{"label": "key=value or NODE:key-", "unlabel": "key", "taint": "key=value:Effect or NODE:key:Effect-"}[group.flag])
+				err = fmt.Errorf("must be NODE:%s", group.form)
 			case group.parse != nil:
 				edit.do, err = group.parse(what)
 			case found:

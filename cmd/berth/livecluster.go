@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -79,24 +78,14 @@ func (c *liveCluster) addFacts(ctx context.Context, set *manifests.Set) error {
 			return fmt.Errorf("read the cluster's %s: %w", what, err)
 		}
 	}
+	var facts manifests.Set
 	for _, policy := range policies.Items {
-		if !slices.ContainsFunc(set.Policies, func(p manifests.Policy) bool { return p.Object.Name == policy.Name }) {
-			set.Policies = append(set.Policies, manifests.Policy{Object: policy})
-		}
+		facts.Policies = append(facts.Policies, manifests.Policy{Object: policy})
 	}
-	for _, namespace := range namespaces.Items {
-		if !slices.ContainsFunc(set.Namespaces, func(n corev1.Namespace) bool { return n.Name == namespace.Name }) {
-			set.Namespaces = append(set.Namespaces, namespace)
-		}
-	}
-	inFiles := map[string]bool{}
-	for _, node := range set.Nodes {
-		inFiles[node.Name] = true
-	}
+	facts.Namespaces = namespaces.Items
 	for i := range nodes.Items {
-		if !inFiles[nodes.Items[i].Name] {
-			set.Nodes = append(set.Nodes, &nodes.Items[i])
-		}
+		facts.Nodes = append(facts.Nodes, &nodes.Items[i])
 	}
+	*set = *set.Over(&facts)
 	return nil
 }
