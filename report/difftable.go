@@ -89,9 +89,6 @@ func (r *DiffReport) pools() grid {
 	return rows
 }
 
-// shownNodes is how many nodes a cell names where it does not name all.
-const shownNodes = 3
-
 // daemonSets is a row for each move: with all nodes, and the reasons, or with the first nodes.
 func (r *DiffReport) daemonSets(whole bool) grid {
 	header := []string{"NAMESPACE", "DAEMONSET", "WHEN", "NODES", "MADE ON", "DELETED ON", "STAYS ON", "CPU", "MEMORY"}
