@@ -65,7 +65,6 @@ func newMapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	mapper.Add(v1alpha1.GroupVersion.WithKind("PlacementPolicy"), meta.RESTScopeRoot)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
-	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
 	mapper.Add(appsv1.SchemeGroupVersion.WithKind("DaemonSet"), meta.RESTScopeNamespace)
 	return mapper, nil
 }

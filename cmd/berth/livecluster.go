@@ -56,7 +56,7 @@ func (f *clusterFlags) connect() (*liveCluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
-	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Namespace{}, &corev1.NamespaceList{}, &corev1.Pod{}, &corev1.PodList{})
+	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Namespace{}, &corev1.NamespaceList{})
 	mapper, err := newMapper(nil, nil)
 	if err != nil {
 		return nil, err
