@@ -9,6 +9,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/placement"
 )
 
@@ -313,6 +314,11 @@ func (r *Review) DisplayName() string {
 		return text
 	}
 	return r.shown(partName)
+}
+
+// IsProbe says whether berth doctor asks who answers.
+func (r *Review) IsProbe() bool {
+	return string(r.values[partObject+partObjectName]) == `"`+v1alpha1.ProbeName+`"`
 }
 
 // rawUID is the request's UID as it stands in the body, quotes included, or nil where it is not known. It can be written

@@ -28,7 +28,7 @@ func TestManifestHoldsEveryObjectInTheOrderOfNeed(t *testing.T) {
 		"ServiceAccount/berth",
 		"Secret/berth-ca",
 		"ClusterRole/berth",
-		"ClusterRole/berth-view",
+		"ClusterRole/berth-view", "ClusterRole/berth-command-line",
 		"ClusterRoleBinding/berth",
 		"Role/berth",
 		"RoleBinding/berth",

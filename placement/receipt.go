@@ -185,3 +185,10 @@ func newest(past []pastReceipt) []pastReceipt {
 	}
 	return past
 }
+
+// ReceiptIsStale says whether an object's receipt claims what its template has not: it was written past berth.
+func ReceiptIsStale(object *Object) bool {
+	r := readReceipt(object)
+	there := present(&r.claims, &object.Template)
+	return len(there.labels) < len(r.claims.labels) || len(there.requirements) < len(r.claims.requirements) || len(there.tolerations) < len(r.claims.tolerations)
+}

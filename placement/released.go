@@ -90,4 +90,3 @@ func (k keys) and(key string) keys {
 	}
 	return keys{all: true}
 }
-

@@ -23,6 +23,9 @@ type Facts interface {
 
 // endpoint is what the two webhooks have in common: the way from HTTP to a decision, and back.
 type endpoint struct {
+	// Version is that of this berth, for who asks which one answers.
+	Version   string
+	name      string
 	facts     Facts
 	logger    logr.Logger
 	metrics   *endpointMetrics
@@ -32,7 +35,7 @@ type endpoint struct {
 func newEndpoint(name string, facts Facts, logger logr.Logger, evaluator admission.Evaluator) endpoint {
 	evaluator.Namespaces, evaluator.Memory = facts, decodedWhole
 	return endpoint{
-		facts: facts, logger: logger.WithValues("webhook", name), metrics: newEndpointMetrics(name),
+		name: name, facts: facts, logger: logger.WithValues("webhook", name), metrics: newEndpointMetrics(name),
 		evaluator: evaluator,
 	}
 }
@@ -74,6 +77,9 @@ func (e *endpoint) serve(x *exchange, r *http.Request) (a admission.Answer, f *f
 	e.metrics.audited(&a)
 	if len(a.Denied) > 0 {
 		e.logDenial(&x.review, asked, &a)
+	}
+	if x.review.IsProbe() {
+		a.Warnings = append(a.Warnings, fmt.Sprintf("berth %s answers, webhook %s", e.Version, e.name))
 	}
 	x.out, x.scratch = a.AppendJSON(x.out[:0], x.scratch, &x.review)
 	return a, nil

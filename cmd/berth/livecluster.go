@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,9 +20,14 @@ type clusterFlags struct{ kubeconfig, context, namespace string }
 
 // addTo adds the flags to a group; what says which cluster it is and what it is for.
 func (f *clusterFlags) addTo(group flagGroup, what string) {
+	f.addConnection(group, what)
+	group.flags.StringVarP(&f.namespace, "namespace", "n", "", "`namespace` of DaemonSets that name none (default: that of the context, or default)")
+}
+
+// addConnection adds those that say which cluster it is.
+func (f *clusterFlags) addConnection(group flagGroup, what string) {
 	group.flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` of "+what)
 	group.flags.StringVar(&f.context, "context", "", "`context` of the kubeconfig, that of kubectl without --kubeconfig")
-	group.flags.StringVarP(&f.namespace, "namespace", "n", "", "`namespace` of DaemonSets that name none (default: that of the context, or default)")
 }
 
 // named says whether the flags name a cluster at all.
@@ -40,17 +46,24 @@ func (f *clusterFlags) clientConfig() clientcmd.ClientConfig {
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context})
 }
 
-// connect returns the cluster that the flags name, or else kubectl's.
-func (f *clusterFlags) connect() (*liveCluster, error) {
+// config returns how to connect to the cluster that the flags name, or else kubectl's, and the namespace of its context.
+func (f *clusterFlags) config() (config *rest.Config, namespace string, err error) {
 	kubeconfig := f.clientConfig()
-	config, err := kubeconfig.ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("find the API server: %w", err)
+	if config, err = kubeconfig.ClientConfig(); err != nil {
+		return nil, "", fmt.Errorf("find the API server: %w", err)
 	}
 	config.UserAgent, config.QPS = "berth/"+version, -1
-	ofContext, _, err := kubeconfig.Namespace()
+	if namespace, _, err = kubeconfig.Namespace(); err != nil {
+		return nil, "", fmt.Errorf("find the namespace of the context: %w", err)
+	}
+	return config, namespace, nil
+}
+
+// connect returns the cluster that the flags name, or else kubectl's.
+func (f *clusterFlags) connect() (*liveCluster, error) {
+	config, ofContext, err := f.config()
 	if err != nil {
-		return nil, fmt.Errorf("find the namespace of the context: %w", err)
+		return nil, err
 	}
 	scheme, err := newScheme()
 	if err != nil {

@@ -52,6 +52,6 @@ into the pod template, and rejects DaemonSets that cannot have them.`,
 		return fmt.Errorf("%w\nSee '%s --help' for usage", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newCheckCommand(), newDiffCommand(), newExplainCommand(), newWaitCommand(), newMapCommand(), newServeCommand(), newEnforceCommand(), newVersionCommand())
+	root.AddCommand(newCheckCommand(), newDiffCommand(), newExplainCommand(), newWaitCommand(), newMapCommand(), newDoctorCommand(), newServeCommand(), newEnforceCommand(), newVersionCommand())
 	return root
 }

@@ -150,9 +150,12 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 	// The manager runs the server only when it has been asked for it.
 	hooks := mgr.GetWebhookServer()
 	excluded := o.excluded.PriorityClasses
-	hooks.Register(mutatePath, webhook.NewMutator(facts, logger, excluded...))
-	hooks.Register(validatePath, webhook.NewValidator(facts, logger, excluded...))
-	hooks.Register(bestEffortValidatePath, webhook.NewBestEffortValidator(facts, logger, excluded...))
+	mutator := webhook.NewMutator(facts, logger, excluded...)
+	validator, bestEffort := webhook.NewValidator(facts, logger, excluded...), webhook.NewBestEffortValidator(facts, logger, excluded...)
+	mutator.Version, validator.Version, bestEffort.Version = version, version, version
+	hooks.Register(mutatePath, mutator)
+	hooks.Register(validatePath, validator)
+	hooks.Register(bestEffortValidatePath, bestEffort)
 	hooks.Register(validatePolicyPath, webhook.NewPolicyValidator(logger))
 
 	if err := addAudit(mgr, facts, o); err != nil {
