@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +35,7 @@ type tour struct {
 func (t *tour) show(ctx context.Context) error {
 	steps := []func(context.Context) error{
 		t.startBerth, t.createNodes, t.labelTwoNodes, t.openNamespace, t.applyTutorial,
-		t.labelThirdNode, t.checkBefore, t.applyMalformed, t.applyElsewhere,
+		t.labelThirdNode, t.taintWhatIf, t.explainNode, t.checkBefore, t.applyMalformed, t.applyElsewhere, t.drawMap,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -47,6 +47,7 @@ func (t *tour) show(ctx context.Context) error {
 
 func (t *tour) startBerth(ctx context.Context) error {
 	began := time.Now()
+	fmt.Fprintln(os.Stderr, "  building berth, which takes minutes the first time, and starting it")
 	var err error
 	if t.berth, err = t.cp.StartBerth(ctx, testbed.BerthOptions{}); err != nil {
 		return err
@@ -115,18 +116,6 @@ func (t *tour) labelThirdNode(ctx context.Context) error {
 		return err
 	}
 	return t.showPods(ctx, "n-2", "n-5", "n-6")
-}
-
-func (t *tour) checkBefore(ctx context.Context) error {
-	heading("Two more DaemonSets. What would become of them, before anybody applies them?")
-	args := []string{"check", "-n", t.namespace, "-f", malformed, "-f", elsewhere}
-	prompt("berth", append(slices.Clone(args), "--kubeconfig", "$KUBECONFIG"))
-	stdout, _, err := t.cp.Run(ctx, "", t.berth.Binary, append(args, "--kubeconfig", t.cp.Kubeconfig)...)
-	printText(strings.TrimSpace(stdout))
-	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
-		return fmt.Errorf("berth check ended with %w, and not with 1", err)
-	}
-	return nil
 }
 
 func (t *tour) applyMalformed(ctx context.Context) error {
