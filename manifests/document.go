@@ -25,19 +25,21 @@ type document struct {
 func split(file, content string) []document {
 	var documents []document
 	d := document{file: file}
-	number := 0
+	number, begins, ends := 0, 0, 0
 	for line := range strings.Lines(content) {
 		number++
+		ends += len(line)
 		if strings.HasPrefix(line, "---") {
+			d.text = content[begins : ends-len(line)]
 			documents = append(documents, d)
-			d = document{file: file, before: number}
+			d, begins = document{file: file, before: number}, ends
 			continue
 		}
 		if source, found := strings.CutPrefix(line, "# Source: "); found && d.source == "" {
 			d.source = strings.TrimSpace(source)
 		}
-		d.text += line
 	}
+	d.text = content[begins:]
 	return append(documents, d)
 }
 

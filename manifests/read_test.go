@@ -3,6 +3,7 @@ package manifests_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -170,5 +171,22 @@ func TestPodsOfAClusterAreReadBesideTheOthers(t *testing.T) {
 `)
 	if len(set.Pods) != 1 || set.Pods[0].Spec.NodeName != "n-1" || set.Others != 3 || len(set.Problems) > 0 {
 		t.Errorf("%d pods, %d others, problems %v", len(set.Pods), set.Others, set.Problems)
+	}
+}
+
+// Whoever dumps a cluster has documents of many MB: twice as long is twice the work.
+func TestWhatIsReadOfALongDocumentGrowsWithItsLength(t *testing.T) {
+	allocated := func(lines int) uint64 {
+		content := "kind: List\napiVersion: v1\nitems:\n- kind: ConfigMap\n  apiVersion: v1\n  metadata:\n    name: long\n  data:\n    text: |\n" +
+			strings.Repeat("      one line of a file that somebody has put into a ConfigMap\n", lines)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		read(t, content)
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	short, long := allocated(2_000), allocated(20_000)
+	if long > 15*short {
+		t.Errorf("%d bytes are allocated for 2,000 lines, and %d for 20,000", short, long)
 	}
 }
