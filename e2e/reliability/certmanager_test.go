@@ -26,9 +26,7 @@ func installCertManaged(t *testing.T) (manifest string) {
 			t.Error(err)
 		}
 	})
-	if manifest, err = cp.RenderChart(t.Context(), "certs.source=cert-manager"); err != nil {
-		t.Fatal(err)
-	}
+	manifest = helm(t, "template", "berth", "deploy/chart", "--namespace=berth-system", "--include-crds", "--set=certs.source=cert-manager")
 	reinstall(t, manifest)
 	return manifest
 }

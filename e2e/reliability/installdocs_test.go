@@ -10,6 +10,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth.dev/berth/e2e/testbed"
 )
 
 // commandsOf are the blocks of commands, those without a language, in a section of docs/install.md, in their order.
@@ -37,7 +39,7 @@ func commandsOf(t *testing.T, section string) (blocks []string) {
 func shell(t *testing.T, commands string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
-	path, err := cp.HelmPath(ctx)
+	path, err := testbed.HelmPath()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,8 @@ func run(m *testing.M) (code int, err error) {
 	ctx := context.Background()
 	if !testbed.InNetwork() {
 		// Behind this there is no network to download from.
-		if err := errors.Join(testbed.Build(ctx, os.Stderr), testbed.BuildCertManager(ctx), testbed.BuildHelm(ctx), buildPrevious(ctx)); err != nil {
+		_, err := testbed.HelmPath()
+		if err := errors.Join(err, testbed.Build(ctx, os.Stderr), testbed.BuildCertManager(ctx), buildPrevious(ctx)); err != nil {
 			return 0, err
 		}
 		code, err := testbed.RunInNetwork()

@@ -9,17 +9,13 @@ import (
 	"strings"
 )
 
-// BuildCertManager builds what StartCertManager and RenderChart run, so that they need no network.
+// BuildCertManager builds what StartCertManager runs, so that it needs no network.
 func BuildCertManager(ctx context.Context) error {
 	root, err := repository()
 	if err != nil {
 		return err
 	}
-	if err := buildCertManager(ctx, root, os.DevNull); err != nil {
-		return err
-	}
-	_, err = renderChart(ctx, root)
-	return err
+	return buildCertManager(ctx, root, os.DevNull)
 }
 
 func buildCertManager(ctx context.Context, root, output string) error {
@@ -69,23 +65,6 @@ func (cp *ControlPlane) StartCertManager(ctx context.Context) (*Process, error) 
 		return nil, err
 	}
 	return process, process.WaitReady(ctx)
-}
-
-// RenderChart is what helm template prints of berth's chart, for the namespace berth-system.
-func (cp *ControlPlane) RenderChart(ctx context.Context, values ...string) (string, error) {
-	return renderChart(ctx, cp.root, values...)
-}
-
-func renderChart(ctx context.Context, root string, values ...string) (string, error) {
-	args := []string{"tool", "-modfile=tools/go.mod", "helm", "template", "berth", "deploy/chart", "--namespace=berth-system", "--include-crds"}
-	for _, value := range values {
-		args = append(args, "--set="+value)
-	}
-	manifest, err := goIn(ctx, root, args...)
-	if err != nil {
-		return "", fmt.Errorf("render the chart: %w", err)
-	}
-	return manifest, nil
 }
 
 // goIn runs the go command in the folder of a module, and returns what it prints.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 )
 
 // Kubectl runs the control plane's own kubectl as the administrator, in the repository's folder.
@@ -18,38 +19,26 @@ func (cp *ControlPlane) Kubectl(ctx context.Context, stdin string, args ...strin
 
 // Helm runs the helm that tools/go.mod names, as the administrator, in the repository's folder.
 func (cp *ControlPlane) Helm(ctx context.Context, args ...string) (stdout, stderr string, err error) {
-	helm, err := cp.HelmPath(ctx)
+	helm, err := HelmPath()
 	if err != nil {
 		return "", "", err
 	}
 	return cp.Run(ctx, "", helm, args...)
 }
 
-// HelmPath is the program that Helm runs. Its folder holds no other.
-func (cp *ControlPlane) HelmPath(ctx context.Context) (string, error) { return buildHelm(ctx, cp.root) }
-
-// BuildHelm builds what Helm runs, so that it needs no network.
-func BuildHelm(ctx context.Context) error {
+// HelmPath is the program that Helm runs, in Go's build cache, built when it is not there. Its folder holds no other.
+// Later calls need neither network nor time.
+var HelmPath = sync.OnceValues(func() (string, error) {
 	root, err := repository()
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, err = buildHelm(ctx, root)
-	return err
-}
-
-// buildHelm returns the path of helm in Go's build cache, and puts it there when it is not.
-func buildHelm(ctx context.Context, root string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "tool", "-n", "-modfile=tools/go.mod", "helm")
-	cmd.Dir = root
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	path, err := cmd.Output()
+	path, err := goIn(context.Background(), root, "tool", "-n", "-modfile=tools/go.mod", "helm")
 	if err != nil {
-		return "", fmt.Errorf("build helm: %w\n%s", err, errs.Bytes())
+		return "", fmt.Errorf("build helm: %w", err)
 	}
-	return strings.TrimSpace(string(path)), nil
-}
+	return path, nil
+})
 
 // Run runs a program as the administrator, in the repository's folder.
 func (cp *ControlPlane) Run(ctx context.Context, stdin, program string, args ...string) (stdout, stderr string, err error) {
