@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"regexp"
 	"strings"
@@ -60,3 +61,38 @@ func TestTheCommandsOfCheckPrintWhatItsPageShows(t *testing.T) {
 }
 
 func TestTheCommandsOfDiffPrintWhatItsPageShows(t *testing.T) { expectPrinted(t, "../../docs/diff.md") }
+
+// The page's own commands, on manifests of which one is refused.
+func TestTheCommandsOfAPipelineWriteWhatItKeeps(t *testing.T) {
+	page, err := os.ReadFile("../../docs/ci.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const refused = "{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: a}, spec: {selector: {matchLabels: {app: a}}, template: " +
+		"{metadata: {labels: {app: a}}, spec: {nodeSelector: {pool: b}, containers: [{name: a, image: a}]}}}}\n"
+	const facts = "{apiVersion: berth.dev/v1alpha1, kind: PlacementPolicy, metadata: {name: pool}, spec: {nodeSelector: {pool: a}}}\n---\n" +
+		"{apiVersion: v1, kind: Node, metadata: {name: n-1, labels: {pool: a}}}\n"
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.Mkdir("manifests", 0o700), os.WriteFile("manifests/ds.yaml", []byte(refused), 0o600), os.WriteFile("cluster.yaml", []byte(facts), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("(?m)berth (check -f .*)$").FindAllStringSubmatch(string(page), -1)
+	if len(commands) != 4 {
+		t.Errorf("the page has %d commands: %q", len(commands), commands)
+	}
+	for _, command := range commands {
+		var out bytes.Buffer
+		cmd := newCommand()
+		cmd.SetArgs(strings.Fields(command[1]))
+		cmd.SetIn(strings.NewReader(refused))
+		cmd.SetOut(&out)
+		if err := cmd.ExecuteContext(t.Context()); !errors.Is(err, errFindings) || !strings.Contains(out.String(), "pool") {
+			t.Errorf("berth %s: %v\n%s", command[1], err, out.String())
+		}
+	}
+	for file, holds := range map[string]string{"summary.md": "policy-violation", "berth.xml": "<failure"} {
+		if content, err := os.ReadFile(file); err != nil || !strings.Contains(string(content), holds) {
+			t.Errorf("%s does not have %q: %v\n%s", file, holds, err, content)
+		}
+	}
+}
