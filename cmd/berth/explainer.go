@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/audit"
 	"berth.dev/berth/cluster"
 	"berth.dev/berth/conditions"
@@ -92,14 +91,11 @@ func (e *explainer) readDaemonSet(ctx context.Context, name string) error {
 
 // readFacts reads policies, nodes and the one namespace.
 func (e *explainer) readFacts(ctx context.Context) error {
-	var policies v1alpha1.PlacementPolicyList
-	err := e.live.List(ctx, &policies)
+	var err error
+	e.set.Policies, err = e.live.policies(ctx)
 	e.noPolicies = err != nil
 	if err := e.forgive(err, "list placementpolicies", "which policies apply"); err != nil {
 		return err
-	}
-	for i := range policies.Items {
-		e.set.Policies = append(e.set.Policies, manifests.Policy{Object: policies.Items[i]})
 	}
 	var namespace corev1.Namespace
 	err = e.live.Get(ctx, client.ObjectKey{Name: e.ds.Namespace}, &namespace)

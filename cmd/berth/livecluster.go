@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -83,17 +84,17 @@ func (f *clusterFlags) connect() (*liveCluster, error) {
 
 // addFacts adds the cluster's policies, namespaces and nodes. What the files have of the same name counts in their place.
 func (c *liveCluster) addFacts(ctx context.Context, set *manifests.Set) error {
-	var policies v1alpha1.PlacementPolicyList
+	var facts manifests.Set
+	var err error
+	if facts.Policies, err = c.policies(ctx); err != nil {
+		return fmt.Errorf("read the cluster's policies: %w", err)
+	}
 	var namespaces corev1.NamespaceList
 	var nodes corev1.NodeList
-	for what, list := range map[string]client.ObjectList{"policies": &policies, "namespaces": &namespaces, "nodes": &nodes} {
+	for what, list := range map[string]client.ObjectList{"namespaces": &namespaces, "nodes": &nodes} {
 		if err := c.List(ctx, list); err != nil {
 			return fmt.Errorf("read the cluster's %s: %w", what, err)
 		}
-	}
-	var facts manifests.Set
-	for _, policy := range policies.Items {
-		facts.Policies = append(facts.Policies, manifests.Policy{Object: policy})
 	}
 	facts.Namespaces = namespaces.Items
 	for i := range nodes.Items {
@@ -101,4 +102,20 @@ func (c *liveCluster) addFacts(ctx context.Context, set *manifests.Set) error {
 	}
 	*set = *set.Over(&facts)
 	return nil
+}
+
+// policies reads the cluster's policies. One in which berth was never installed has none.
+func (c *liveCluster) policies(ctx context.Context) ([]manifests.Policy, error) {
+	var list v1alpha1.PlacementPolicyList
+	if err := c.List(ctx, &list); err != nil {
+		if apierrors.IsNotFound(err) {
+			err = nil
+		}
+		return nil, err
+	}
+	policies := make([]manifests.Policy, len(list.Items))
+	for i := range list.Items {
+		policies[i].Object = list.Items[i]
+	}
+	return policies, nil
 }

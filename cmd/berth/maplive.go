@@ -15,9 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"berth.dev/berth/api/v1alpha1"
-	"berth.dev/berth/manifests"
 )
 
 // name is that of the context that the flags name, or else kubectl's.
@@ -74,12 +71,8 @@ func (f *mapFacts) readPlaces(ctx context.Context, live *liveCluster) error {
 	if err := f.forgive(err, "list namespaces", "labels and annotations of namespaces, which are taken to have none"); err != nil {
 		return err
 	}
-	var policies v1alpha1.PlacementPolicyList
-	err = live.List(ctx, &policies)
+	f.set.Policies, err = live.policies(ctx)
 	f.noPolicies = err != nil
-	for i := range policies.Items {
-		f.set.Policies = append(f.set.Policies, manifests.Policy{Object: policies.Items[i]})
-	}
 	return f.forgive(err, "list placementpolicies", "which policies apply")
 }
 
