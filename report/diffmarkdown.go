@@ -18,8 +18,8 @@ func diffMarkdown(w io.Writer, r *DiffReport) error {
 	c.add("\n")
 	for i := range r.Moves {
 		m := &r.Moves[i]
-		for _, denied := range m.Denied {
-			c.add(fmt.Sprintf("- **denied** %s, %s: %s\n", cell(m.Namespace+"/"+m.Name), m.When, cell(denied)))
+		for _, r := range m.remarks() {
+			c.add(fmt.Sprintf("- **%s** %s, %s: %s\n", r.outcome, cell(m.Namespace+"/"+m.Name), m.When, cell(r.text)))
 		}
 	}
 	for _, assumed := range r.Assumed {

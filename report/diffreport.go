@@ -26,7 +26,7 @@ type DiffReport struct {
 // DiffSummary counts.
 type DiffSummary struct {
 	Nodes int `json:"nodes"` // after the change
-	// DaemonSets is all that were looked at, and Moved those of which a pod moves or a write is denied.
+	// DaemonSets is all that were looked at, and Moved those of which a pod moves, or a write is denied or warned.
 	DaemonSets int `json:"daemonSets"`
 	Moved      int `json:"moved"`
 }
@@ -67,6 +67,9 @@ type DaemonSetMove struct {
 	coverage.Move
 	// Denied is why the write would be denied; empty where it is not, or would be without the change too.
 	Denied []string `json:"denied,omitempty"`
+	// Warned is what the write would be warned of, and would not be without the change: a policy that an earlier version of the
+	// DaemonSet violates too does not stop it.
+	Warned []string `json:"warned,omitempty"`
 }
 
 // DiffTotal is what moves of all DaemonSets at one moment.
@@ -132,6 +135,19 @@ func (t *DiffTotal) add(m *DaemonSetMove) {
 	}
 }
 
+// remark is what berth says of a write.
+type remark struct{ outcome, text string }
+
+func (m *DaemonSetMove) remarks() (remarks []remark) {
+	for _, text := range m.Denied {
+		remarks = append(remarks, remark{"denied", text})
+	}
+	for _, text := range m.Warned {
+		remarks = append(remarks, remark{"warned", text})
+	}
+	return remarks
+}
+
 func countNodes(groups []coverage.Group) (n int) {
 	for _, group := range groups {
 		n += len(group.Nodes)
@@ -139,7 +155,7 @@ func countNodes(groups []coverage.Group) (n int) {
 	return n
 }
 
-// Moved says whether anything moves, or is denied.
+// Moved says whether anything moves, or is denied or warned.
 func (r *DiffReport) Moved() bool { return len(r.Moves) > 0 }
 
 var diffFormats = formats[*DiffReport]{

@@ -35,8 +35,8 @@ func diffTabular(w io.Writer, r *DiffReport, wide bool) error {
 	}
 	for i := range r.Moves {
 		m := &r.Moves[i]
-		for _, denied := range m.Denied {
-			text := fmt.Sprintf("%s/%s, %s: denied\n  %s\n\n", oneLine(m.Namespace), oneLine(m.Name), m.When, strings.ReplaceAll(denied, "\n", "\n  | "))
+		for _, r := range m.remarks() {
+			text := fmt.Sprintf("%s/%s, %s: %s\n  %s\n\n", oneLine(m.Namespace), oneLine(m.Name), m.When, r.outcome, strings.ReplaceAll(r.text, "\n", "\n  | "))
 			if _, err := io.WriteString(w, printers.EscapeTerminal(text)); err != nil {
 				return err
 			}

@@ -77,6 +77,9 @@ func movesOf(t *testing.T, stdout string) (lines []string) {
 		if len(m.Denied) > 0 {
 			line += " denied"
 		}
+		if m.Empty() { // docs/diff.md shows the warnings of those that move
+			line += strings.Join(append([]string{""}, m.Warned...), "; ")
+		}
 		lines = append(lines, line)
 	}
 	return append(lines, r.Assumed...)
@@ -114,10 +117,17 @@ func TestDiffSaysWhatAChangeMoves(t *testing.T) {
 		"a policy that acts always": {
 			args: []string{"--policies", policyOf(t, "zone", "updatePolicy: Always, nodeSelector: {zone: b}")}, want: []string{"demo next write 1->1 +[n-3] -[n-1] ~[]"},
 		},
-		"a policy that waits for creation":  {args: []string{"--policies", policyOf(t, "other", "updatePolicy: CreateOnly, nodeSelector: {pool: x}")}},
-		"a deleted policy":                  {args: []string{"--delete=zone"}, want: []string{"demo next rollout 1->2 +[n-3] -[] ~[]"}},
-		"a policy that contradicts another": {args: []string{"--policies", policyOf(t, "other", "nodeSelector: {zone: b}")}},
-		"a policy that guards its nodes":    {args: []string{"--policies", policyOf(t, "zone", "nodeSelector: {zone: b}, nodeChecks: {validationActions: [Deny]}")}},
+		"a policy that waits for creation": {args: []string{"--policies", policyOf(t, "other", "updatePolicy: CreateOnly, nodeSelector: {pool: x}")}},
+		"a deleted policy":                 {args: []string{"--delete=zone"}, want: []string{"demo next rollout 1->2 +[n-3] -[] ~[]"}},
+		"a policy that contradicts another": {
+			args: []string{"--policies", policyOf(t, "other", "nodeSelector: {zone: b}")}, want: []string{"demo next rollout 1->1 +[] -[] ~[]; " +
+				`not applied: policy "zone" requires zone=a (from its nodeSelector), policy "other" requires zone=b (from its nodeSele...`},
+		},
+		"a policy that guards its nodes": {
+			args: []string{"--policies", policyOf(t, "zone", "nodeSelector: {zone: b}, nodeChecks: {validationActions: [Deny]}")},
+			want: []string{"demo next rollout 1->1 +[] -[] ~[]; not applied: deletes the pods on 1 of 1 nodes at once, whatever maxUnavailable is; " +
+				"1 more node has the labels, and the untolerated taint old:NoSchedule: add a toleration if it is to run there"},
+		},
 		"a policy comes to what is too large": {
 			facts: diffFacts + tooLarge("free"), args: []string{"--namespaces", freeIntoScope}, want: []string{"free next rollout 2->2 +[] -[] ~[] denied"},
 		},

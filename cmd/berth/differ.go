@@ -65,11 +65,13 @@ func (d *differ) diff(ctx context.Context, input *diffInput) (*report.DiffReport
 type moving struct {
 	*daemonSetVersion // nil: there is none
 	pods              coverage.Pods
+	// warned is what has been said already.
+	warned []string
 }
 
 // daemonSet follows one through all that happens to it: nodes change, it is applied, anybody writes it, its template changes.
 func (d *differ) daemonSet(ctx context.Context, from *diffed) error {
-	m := &moving{from.stored, d.nodes.None()}
+	m := &moving{daemonSetVersion: from.stored, pods: d.nodes.None()}
 	if m.daemonSetVersion != nil {
 		if m.object.DeletionTimestamp != nil {
 			return nil // The controller leaves its pods to the garbage collector.
@@ -98,7 +100,7 @@ func (d *differ) daemonSet(ctx context.Context, from *diffed) error {
 
 // add keeps what moves.
 func (d *differ) add(v *daemonSetVersion, move report.DaemonSetMove) {
-	if move.Empty() && len(move.Denied) == 0 {
+	if move.Empty() && len(move.Denied)+len(move.Warned) == 0 {
 		return
 	}
 	move.Namespace, move.Name = v.object.Namespace, v.object.Name+v.object.GenerateName
@@ -123,15 +125,15 @@ func (d *differ) apply(ctx context.Context, m *moving, manifest *manifests.Daemo
 		return err
 	}
 	d.assume(written)
-	stored, denied, err := d.after.becomes(ctx, written, old)
+	is, err := d.after.becomes(ctx, written, old)
 	if err != nil {
 		return err
 	}
-	if len(denied) > 0 {
-		d.add(written, report.DaemonSetMove{When: report.WhenApplied, Move: m.pods.Unmoved(), Denied: denied})
+	if len(is.denied) > 0 {
+		d.add(written, report.DaemonSetMove{When: report.WhenApplied, Move: m.pods.Unmoved(), Denied: is.denied})
 		return nil
 	}
-	d.rollOut(m, stored, report.WhenApplied)
+	d.rollOut(m, is.stored, report.DaemonSetMove{When: report.WhenApplied})
 	return nil
 }
 
@@ -149,35 +151,45 @@ func (d *differ) policies(ctx context.Context, m *moving, when report.When) erro
 		}
 	}
 	d.assume(written)
-	was, wasDenied, err := d.before.becomes(ctx, written, m.raw)
+	was, err := d.before.becomes(ctx, written, m.raw)
 	if err != nil {
 		return err
 	}
-	is, denied, err := d.after.becomes(ctx, written, m.raw)
+	is, err := d.after.becomes(ctx, written, m.raw)
 	if err != nil {
 		return err
 	}
-	if len(denied) > 0 {
-		if len(wasDenied) == 0 {
-			d.add(written, report.DaemonSetMove{When: when, Move: m.pods.Unmoved(), Denied: denied})
-		}
-		return nil
+	move := report.DaemonSetMove{When: when, Denied: is.denied, Warned: m.news(was.warned, is.warned)}
+	switch denied := len(was.denied) > 0; {
+	case len(is.denied) > 0 && denied:
+	case len(is.denied) > 0, !denied && samePlacement(was.stored, is.stored):
+		move.Move = m.pods.Unmoved()
+		d.add(written, move)
+	default:
+		d.rollOut(m, is.stored, move)
 	}
-	if len(wasDenied) == 0 && samePlacement(was, is) {
-		return nil
-	}
-	d.rollOut(m, is, when)
 	return nil
+}
+
+// news is the warnings that were not given before, at this moment or an earlier one.
+func (m *moving) news(before, now []string) (warned []string) {
+	for _, warning := range now {
+		if !slices.Contains(before, warning) && !slices.Contains(m.warned, warning) {
+			warned = append(warned, warning)
+		}
+	}
+	m.warned = append(m.warned, warned...)
+	return warned
 }
 
 // restarted is what kubectl rollout restart writes, but for the time.
 const restarted = `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"berth diff"}}}}}`
 
-// rollOut is what the new version's pods move.
-func (d *differ) rollOut(m *moving, next *daemonSetVersion, when report.When) {
-	pods, move := d.nodes.Rollout(m.pods, &next.object.Spec.Template)
-	d.add(next, report.DaemonSetMove{When: when, Move: move})
-	m.daemonSetVersion, m.pods = next, pods
+// rollOut adds to the move what the new version's pods move.
+func (d *differ) rollOut(m *moving, next *daemonSetVersion, move report.DaemonSetMove) {
+	m.pods, move.Move = d.nodes.Rollout(m.pods, &next.object.Spec.Template)
+	m.daemonSetVersion = next
+	d.add(next, move)
 }
 
 func samePlacement(a, b *daemonSetVersion) bool {
@@ -195,27 +207,39 @@ func (d *differ) assume(v *daemonSetVersion) {
 	}
 }
 
-// becomes is what is stored of a DaemonSet that is written over an old one (nil: there is none), or why it is denied.
-func (c *checker) becomes(ctx context.Context, written *daemonSetVersion, old []byte) (stored *daemonSetVersion, denied []string, err error) {
+// outcome is what becomes of a write.
+type outcome struct {
+	// stored is nil where the write is denied.
+	stored         *daemonSetVersion
+	denied, warned []string
+}
+
+// becomes is what becomes of a DaemonSet that is written over an old one (nil: there is none).
+func (c *checker) becomes(ctx context.Context, written *daemonSetVersion, old []byte) (*outcome, error) {
 	if c.excludes(written.object) {
-		return written, nil, nil
+		return &outcome{stored: written}, nil
 	}
 	answer, err := c.ask(ctx, written.object, written.raw, old)
 	if malformed, ok := errors.AsType[*field.Error](err); ok {
-		return nil, []string{malformed.Error()}, nil
+		return &outcome{denied: []string{malformed.Error()}}, nil
 	} else if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	o := &outcome{stored: written, warned: answer.Warnings}
 	for _, err := range answer.Denied {
-		denied = append(denied, err.Error())
+		o.denied = append(o.denied, err.Error())
 	}
-	if len(answer.Patch) == 0 || len(denied) > 0 {
-		return written, denied, nil
+	switch {
+	case len(o.denied) > 0:
+		o.stored = nil
+	case len(answer.Patch) > 0:
+		raw, err := patchedBy(answer.Patch.AppendJSON(nil), written.raw)
+		if err != nil {
+			return nil, err
+		}
+		if o.stored, err = newDaemonSetVersion(raw); err != nil {
+			return nil, err
+		}
 	}
-	raw, err := patchedBy(answer.Patch.AppendJSON(nil), written.raw)
-	if err != nil {
-		return nil, nil, err
-	}
-	stored, err = newDaemonSetVersion(raw)
-	return stored, nil, err
+	return o, nil
 }
