@@ -27,7 +27,7 @@ func TestAnotherWebhookThatRemovesTheNodeSelectorIsCaughtByTheValidatingOne(t *t
 	got := kubectlRejected(t, tutorial(t), "create", "-n", namespace, "-f", "-")
 	want := "Warning: matches 0 of 6 nodes: label one with kubectl label nodes NODE app=example\n" +
 		`The DaemonSet "example-daemonset" is invalid: spec.template.spec.nodeSelector: Required value: ` +
-		`policy "own-label" requires app=example, and it was not there any more after mutation: ` +
+		`policy "own-label" requires app=example, and it was not there after mutation: ` +
 		"try again; if it stays so, another mutating webhook takes it away\n"
 	if got != want {
 		t.Errorf("kubectl said\n%s\nnot\n%s", got, want)

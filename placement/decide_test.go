@@ -236,7 +236,7 @@ func TestAPlacementThatNoNodeHasIsAWarningThatSaysWhatToDo(t *testing.T) {
 
 func TestALeftoverPatchSaysWhoRequiresWhat(t *testing.T) {
 	outcome := decide(compile(t, policy(t, "own-label", ownLabel)), write{DaemonSet: daemonSet(t, tutorial)}).Outcome
-	want := `spec.template.spec.nodeSelector: Required value: policy "own-label" requires app=example, and it was not there any more after mutation: try again; if it stays so, another mutating webhook takes it away`
+	want := `spec.template.spec.nodeSelector: Required value: policy "own-label" requires app=example, and it was not there after mutation: try again; if it stays so, another mutating webhook takes it away`
 	if diff := cmp.Diff(want, outcome.Leftover().ToAggregate().Error()); diff != "" {
 		t.Errorf("Leftover (-want +got):\n%s", diff)
 	}

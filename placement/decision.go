@@ -154,7 +154,7 @@ func (o Outcome) Leftover() field.ErrorList {
 	}
 	var errs field.ErrorList
 	lacks := func(at path, policy, what string) {
-		errs = append(errs, shownError(field.Required(at.field, fmt.Sprintf("policy %q requires %s, and it was not there any more after mutation: "+
+		errs = append(errs, shownError(field.Required(at.field, fmt.Sprintf("policy %q requires %s, and it was not there after mutation: "+
 			"try again; if it stays so, another mutating webhook takes it away", shown(policy), what))))
 	}
 	for _, claim := range o.after.claims.labels {
