@@ -52,15 +52,15 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// tab is a page, and the test that it fails.
+// tab is a page, and the test or benchmark that it fails.
 type tab struct {
 	*browser.Page
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context //nolint:containedctx // of the test
 }
 
 // open draws the map of a file and opens it.
-func open(t *testing.T, input string, width, height int) *tab {
+func open(t testing.TB, input string, width, height int) *tab {
 	t.Helper()
 	if errors.Is(noChromium, browser.ErrNone) {
 		t.Skip(noChromium)

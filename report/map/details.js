@@ -136,7 +136,7 @@ grid.addEventListener('click', (event) => {
 });
 $('close').addEventListener('click', () => { hide(); focus(); });
 grid.addEventListener('scroll', () => requestAnimationFrame(draw), { passive: true });
-new ResizeObserver(() => measure()).observe(main);
+new ResizeObserver(() => { if (roomNow() !== room) measure(); }).observe(main);
 
 // Filters.
 function changed() {

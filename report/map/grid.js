@@ -18,7 +18,7 @@ for (const row of data.rows) { // runs → one reason for each column
 const view = { rows: [], cols: [], width: 0, left: 0, cell: 0 };
 const active = { i: -1, j: -1 };
 const wanted = new Set(); // looks
-let drawn = '', open = false;
+let drawn = '', room = '', open = false; // what is drawn, and in how much room
 
 const el = (tag, cls, text) => {
   const e = document.createElement(tag);
@@ -78,14 +78,15 @@ function choose() {
 }
 
 // The grid: only what is in sight is in the document.
+const roomNow = () => main.clientWidth + ' ' + grid.clientHeight;
 function measure() {
+  room = roomNow();
   ruler.font = getComputedStyle(grid).font;
   const longest = data.rows.reduce((most, row) => Math.max(most, ruler.measureText(row.n).width, ruler.measureText(row.ns).width), 0);
   const whole = main.clientWidth, beside = open && whole > 700 ? 356 : 0; // the details stand beside the grid where there is room
-  const room = whole - beside;
   view.left = Math.min(Math.max(130, Math.ceil(longest) + 38), whole < 700 ? 150 : 300);
   const gaps = view.cols.filter((col, j) => j && poolOf(col) !== poolOf(view.cols[j - 1])).length * GAP;
-  view.cell = Math.max(26, Math.min(52, Math.floor((room - view.left - gaps - 12) / (view.cols.length || 1))));
+  view.cell = Math.max(26, Math.min(52, Math.floor((whole - beside - view.left - gaps - 12) / (view.cols.length || 1))));
   let x = view.left + 4;
   view.cols.forEach((col, j) => {
     if (j && poolOf(col) !== poolOf(view.cols[j - 1])) x += GAP;
