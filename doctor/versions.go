@@ -22,10 +22,8 @@ func versions(ctx context.Context, c *Cluster) []Finding {
 	var found []Finding
 	if server, err := c.client.Discovery().ServerVersion(); err != nil {
 		found = append(found, unread("the API server's version", err))
-	} else if parsed, err := version.ParseGeneric(server.GitVersion); err == nil && parsed.LessThan(version.MustParseGeneric(oldestKubernetes)) {
-		found = append(found, bad(installDocs, "upgrade Kubernetes", "Kubernetes is %s, older than %s", server.GitVersion, oldestKubernetes))
 	} else {
-		found = append(found, good("Kubernetes is %s", server.GitVersion))
+		found = append(found, serverVersion(server.GitVersion))
 	}
 	definitions := c.dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 	definition, err := definitions.Get(ctx, "placementpolicies.berth.dev", metav1.GetOptions{})
@@ -37,6 +35,14 @@ func versions(ctx context.Context, c *Cluster) []Finding {
 			"the CustomResourceDefinition is older than this berth, and drops %s", strings.Join(missing, ", ")))
 	}
 	return append(found, good("the CustomResourceDefinition has every field that this berth knows"))
+}
+
+// serverVersion looks at a version such as v1.37.2-gke.1.
+func serverVersion(is string) Finding {
+	if parsed, err := version.ParseGeneric(is); err == nil && parsed.LessThan(version.MustParseGeneric(oldestKubernetes)) {
+		return bad(installDocs, "upgrade Kubernetes", "Kubernetes is %s, older than %s", is, oldestKubernetes)
+	}
+	return good("Kubernetes is %s", is)
 }
 
 // missingFields are the fields of a policy's spec that the schema has not.

@@ -43,10 +43,11 @@ var breakages = []struct {
 		return i.create(strings.Replace(i.saved(mutatingConfiguration, "berth"), `"name":"berth"`, `"name":"zz-berth"`, 1))
 	}},
 	{"configurations", "failurePolicy of the system tier is Fail", func(i *installation) func() {
-		mutates := strings.NewReplacer(`"name":"berth"`, `"name":"berth-system"`, `"mutate.berth.dev"`, `"mutate.system.berth.dev"`).Replace(i.saved(mutatingConfiguration, "berth"))
-		validates := strings.NewReplacer(`"name":"berth"`, `"name":"berth-system"`, `"validate.berth.dev"`, `"validate.system.berth.dev"`).Replace(i.saved(validatingConfiguration, "berth"))
-		one, other := i.create(mutates), i.create(validates)
+		one, other := i.systemTier(mutatingConfiguration), i.systemTier(validatingConfiguration)
 		return func() { one(); other() }
+	}},
+	{"configurations", "no webhook validate.system.berth.dev, and the other of the two is there", func(i *installation) func() {
+		return i.systemTier(mutatingConfiguration)
 	}},
 	{"webhooks", "the API server cannot call berth about a DaemonSet in namespace default", func(i *installation) func() {
 		return i.patch(mutatingConfiguration, "berth", `[{"op":"replace","path":"/webhooks/0/clientConfig/url","value":"https://127.0.0.1:1/mutate-apps-v1-daemonset"}]`,
@@ -60,6 +61,11 @@ var breakages = []struct {
 		other := i.patch(mutatingConfiguration, "berth", `[{"op":"add","path":"/webhooks/0/objectSelector","value":{"matchLabels":{"no":"body"}}}]`,
 			`[{"op":"replace","path":"/webhooks/0/objectSelector","value":{}}]`)
 		return func() { other(); one() }
+	}},
+	{"webhooks", "the API server stores a DaemonSet in namespace default of priority class system-node-critical without a word from berth", func(i *installation) func() {
+		elsewhere := strings.NewReplacer(i.berth.Address, "127.0.0.1:1", `"failurePolicy":"Fail"`, `"failurePolicy":"Ignore"`)
+		one, other := i.systemTier(mutatingConfiguration, elsewhere), i.systemTier(validatingConfiguration, elsewhere)
+		return func() { one(); other() }
 	}},
 	{"certificates", "mutate.berth.dev has no CA in its caBundle", func(i *installation) func() {
 		return i.caBundle(nil)
@@ -146,6 +152,16 @@ var breakages = []struct {
 		}()
 		return func() { close(stop); <-stopped; mend() }
 	}},
+}
+
+// systemTier creates a second webhook configuration like the first, but for the names and what somebody changes.
+func (i *installation) systemTier(kind string, changes ...*strings.Replacer) func() {
+	i.Helper()
+	configuration := i.saved(kind, "berth")
+	for _, change := range append(changes, strings.NewReplacer(`"name":"berth"`, `"name":"berth-system"`, `e.berth.dev"`, `e.system.berth.dev"`)) {
+		configuration = change.Replace(configuration)
+	}
+	return i.create(configuration)
 }
 
 func (i *installation) caBundle(pem []byte) func() {

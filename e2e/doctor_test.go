@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,19 +56,25 @@ func (i *installation) kubectl(stdin string, args ...string) string {
 // doctor runs berth doctor, which has to end with the code.
 func (i *installation) doctor(code int, args ...string) *diagnosis {
 	i.Helper()
-	stdout, stderr, err := i.cp.Run(i.Context(), "", i.berth.Binary, append([]string{"doctor", "-o", "json"}, args...)...)
-	got := 0
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		got = exit.ExitCode()
-	}
+	d, got := i.examined(args...)
 	if got != code {
-		i.Errorf("berth doctor %s ends with %d, not with %d: %v\n%s%s", strings.Join(args, " "), got, code, err, stdout, stderr)
+		i.Errorf("berth doctor %s ends with %d, not with %d: %+v", strings.Join(args, " "), got, code, d)
 	}
-	d := &diagnosis{}
+	return d
+}
+
+// examined runs berth doctor, and returns with which code it has ended.
+func (i *installation) examined(args ...string) (d *diagnosis, code int) {
+	i.Helper()
+	stdout, stderr, err := i.cp.Run(i.Context(), "", i.berth.Binary, append([]string{"doctor", "-o", "json"}, args...)...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = exit.ExitCode()
+	}
+	d = &diagnosis{}
 	if err := json.Unmarshal([]byte(stdout), d); err != nil {
 		i.Fatalf("%v: %s%s", err, stdout, stderr)
 	}
-	return d
+	return d, code
 }
 
 // saved returns an object as it can be created again.
@@ -131,23 +138,51 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	}
 	for _, b := range breakages {
 		mend := b.breaks(i)
-		var bad []string
-		found := func() bool {
-			bad = i.doctor(1, "--only", b.section).of("Bad")
-			return slices.ContainsFunc(bad, func(message string) bool { return strings.Contains(message, b.says) })
-		}
-		for end := time.Now().Add(10 * time.Second); !found() && time.Now().Before(end); {
-			time.Sleep(time.Second) // a status follows within seconds
-		}
-		if !found() {
-			t.Errorf("%s: %q is not said, but %q", b.section, b.says, bad)
-		}
+		i.expectSaid(b.section, b.says)
 		mend()
 	}
 	if bad := i.doctor(0, "--wait", "20s").of("Bad"); len(bad) > 0 {
 		t.Errorf("mended, and still bad: %q", bad)
 	}
+	i.namesMutatingAdmissionPolicies()
 	i.restarted()
+}
+
+// namesMutatingAdmissionPolicies looks at what is good to know, where the API server has them.
+func (i *installation) namesMutatingAdmissionPolicies() {
+	const policy = "{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingAdmissionPolicy, metadata: {name: adds-a-label}, spec: {reinvocationPolicy: Never, failurePolicy: Ignore, " +
+		"matchConstraints: {resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [%s]}]}, " +
+		"mutations: [{patchType: ApplyConfiguration, applyConfiguration: {expression: 'Object{metadata: Object.metadata{labels: {\"a\": \"b\"}}}'}}]}}"
+	if served := i.kubectl("", "api-resources", "--api-group=admissionregistration.k8s.io", "-o", "name"); !strings.Contains(served, "mutatingadmissionpolicies.") {
+		i.Log("this API server has no MutatingAdmissionPolicy")
+		return
+	}
+	for resource, named := range map[string]bool{"daemonsets": true, "deployments": false} {
+		mend := i.create(fmt.Sprintf(policy, resource))
+		notes := i.doctor(0, "--only", "others").of("Note")
+		if says := slices.ContainsFunc(notes, func(note string) bool { return strings.Contains(note, "for DaemonSets: adds-a-label;") }); says != named {
+			i.Errorf("with a MutatingAdmissionPolicy for %s: %q", resource, notes)
+		}
+		mend()
+	}
+}
+
+// expectSaid fails unless berth doctor says so, which may be some seconds after what it says.
+func (i *installation) expectSaid(section, says string) {
+	i.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Second) {
+		found, code := i.examined("--only", section)
+		if slices.ContainsFunc(found.of("Bad"), func(message string) bool { return strings.Contains(message, says) }) {
+			if code != 1 {
+				i.Errorf("%s: %q is said, and the code is %d", section, says, code)
+			}
+			return
+		}
+		if time.Now().After(end) {
+			i.Errorf("%s: %q is not said, but %+v", section, says, found)
+			return
+		}
+	}
 }
 
 // restarted looks at what takes another API server, or none.
