@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -266,6 +267,7 @@ func TestCheckOfAClusterSaysWhatKubectlApplyWouldGet(t *testing.T) {
 	if _, _, err := cp.Kubectl(t.Context(), strings.Join(before, "\n---\n"), "apply", "-f", "-"); err == nil {
 		t.Fatal("all are applied, and some should be denied")
 	}
+	beginDeletion(t, namespaces["policy"], "agent-00")
 	want, got := map[string]string{}, map[string]string{}
 	for _, manifest := range after {
 		stdout, _, err := cp.Kubectl(t.Context(), manifest, "apply", "--dry-run=server", "-o", "yaml", "-f", "-")
@@ -288,8 +290,24 @@ func TestCheckOfAClusterSaysWhatKubectlApplyWouldGet(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what is stored (-kubectl apply --dry-run=server +berth check):\n%s", diff)
 	}
+	if deleted := got[namespaces["policy"]+"/agent-00"]; !strings.Contains(deleted, `"e2e-check":"nobody"`) { // as its author says
+		t.Errorf("the one that is being deleted becomes %q", deleted)
+	}
 	t.Logf("%d questions: %d allowed updates, %d denied", len(after), updates, len(after)-len(got))
 	if updates < 40 || len(after) == len(got) {
 		t.Error("too few of them")
 	}
+}
+
+// beginDeletion deletes a DaemonSet that a finalizer keeps until the test ends.
+func beginDeletion(t *testing.T, namespace, name string) {
+	t.Helper()
+	finalizers := func(ctx context.Context, value string) {
+		if _, _, err := cp.Kubectl(ctx, "", "patch", "-n", namespace, "daemonset", name, "--type=merge", "-p", `{"metadata":{"finalizers":`+value+`}}`); err != nil {
+			t.Error(err)
+		}
+	}
+	finalizers(t.Context(), `["berth.dev/e2e"]`)
+	kubectl(t, "", "delete", "-n", namespace, "daemonset", name, "--wait=false")
+	t.Cleanup(func() { finalizers(bare(), "null") })
 }
