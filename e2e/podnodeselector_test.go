@@ -15,7 +15,7 @@ import (
 )
 
 // window is for how long doomed pods are counted.
-const window = 30 * time.Second
+const window = 10 * time.Second
 
 // doom is what happens in the window to pods that are meant for a node without e2e-pool=a.
 type doom struct{ Made, Unschedulable, Ran int }
