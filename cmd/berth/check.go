@@ -19,7 +19,7 @@ type checkOptions struct {
 
 	cluster clusterFlags
 	scope   scopeFlags
-	user    string
+	user    userFlags
 
 	outputs []string
 	failOn  choice
@@ -72,7 +72,7 @@ func (o *checkOptions) flagGroups() []flagGroup {
 	input.flags.StringArrayVar(&o.namespaces, "namespaces", nil, "`file` or folder of Namespaces")
 	input.flags.StringArrayVar(&o.nodes, "nodes", nil, "`file` or folder of Nodes")
 	o.cluster.addTo(input, "a cluster whose policies, namespaces, nodes and stored DaemonSets count (default: no cluster is asked)")
-	input.flags.StringVar(&o.user, "as", "berth-check", "`user` that matchConditions see as the one who asks")
+	o.user.addTo(input, "berth-check")
 
 	output := newFlagGroup("Output")
 	output.flags.StringArrayVarP(&o.outputs, "output", "o", []string{"table"}, "`format`, or format=file: "+strings.Join(report.Formats(), ", ")+"; may be given more than once")
@@ -96,7 +96,7 @@ func (o *checkOptions) run(ctx context.Context, stdin io.Reader, stdout io.Write
 		return err
 	}
 	c := newChecker(set, excluded)
-	c.user, c.namespace = o.user, o.cluster.namespace
+	c.user, c.namespace = o.user.info(), o.cluster.namespace
 	if o.cluster.named() { // offline means offline
 		if c.live, err = o.cluster.connect(); err != nil {
 			return err

@@ -32,9 +32,11 @@ import (
 // checker asks the server's own code about DaemonSets from files: as if each were created, or applied where it is stored.
 type checker struct {
 	live *liveCluster // nil: none
-	// user is who asks, and namespace that of DaemonSets that name none.
-	user, namespace string
-	excluded        audit.Excluded
+	// user is who asks.
+	user authenticationv1.UserInfo
+	// namespace is that of DaemonSets that name none.
+	namespace string
+	excluded  audit.Excluded
 
 	set       *manifests.Set
 	snapshot  *cluster.Snapshot
@@ -197,7 +199,7 @@ func (c *checker) ask(ctx context.Context, ds *appsv1.DaemonSet, raw, old []byte
 			Kind:      metav1.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSet"},
 			Resource:  metav1.GroupVersionResource{Group: "apps", Version: "v1", Resource: "daemonsets"},
 			Namespace: ds.Namespace, Name: ds.Name, Operation: operation,
-			UserInfo: authenticationv1.UserInfo{Username: c.user},
+			UserInfo: c.user,
 			Object:   runtime.RawExtension{Raw: raw}, OldObject: runtime.RawExtension{Raw: old},
 		},
 	})

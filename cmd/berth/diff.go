@@ -18,7 +18,7 @@ type diffOptions struct {
 
 	cluster clusterFlags
 	scope   scopeFlags
-	user    string
+	user    userFlags
 
 	poolLabels []string
 	outputs    []string
@@ -82,7 +82,7 @@ func (o *diffOptions) flagGroups() []flagGroup {
 	input := newFlagGroup("Input")
 	input.flags.StringArrayVarP(&o.changes.files, "filename", "f", nil, "`file`, folder, or - for standard input: what is applied or, with Nodes and without a cluster, what is there")
 	o.cluster.addTo(input, "the cluster (default: kubectl's, unless -f has Nodes)")
-	input.flags.StringVar(&o.user, "as", "berth-diff", "`user` that matchConditions see as the one who writes")
+	o.user.addTo(input, "berth-diff")
 
 	output := newFlagGroup("Output")
 	output.flags.StringArrayVarP(&o.outputs, "output", "o", []string{"table"}, "`format`, or format=file: "+strings.Join(report.DiffFormats(), ", "))
@@ -110,7 +110,7 @@ func (o *diffOptions) run(ctx context.Context, stdin io.Reader, stdout io.Writer
 	if err != nil {
 		return err
 	}
-	d.before.user, d.after.user = o.user, o.user
+	d.before.user, d.after.user = o.user.info(), o.user.info()
 	found, err := d.diff(ctx, input)
 	if err != nil {
 		return err

@@ -139,6 +139,12 @@ func TestDiffSaysWhatAChangeMoves(t *testing.T) {
 		"by the user of --as": {
 			args: []string{"--as=eve", "--policies", policyOf(t, "other", "nodeSelector: {pool: x}, matchConditions: [{name: c, expression: \"request.userInfo.username != 'eve'\"}]")},
 		},
+		"by a group of --as-group": {
+			args: []string{"--as-group=ops", "--policies", policyOf(t, "other", "nodeSelector: {pool: x}, matchConditions: [{name: c, expression: \"!('ops' in request.userInfo.groups)\"}]")},
+		},
+		"by the group that everybody is in": {
+			args: []string{"--policies", policyOf(t, "other", "nodeSelector: {pool: x}, matchConditions: [{name: c, expression: \"!('system:authenticated' in request.userInfo.groups)\"}]")},
+		},
 		"a namespace comes into scope": {
 			args: []string{"--namespaces", freeIntoScope}, want: []string{"free next rollout 2->1 +[] -[n-3] ~[]"},
 		},

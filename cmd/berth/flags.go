@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"berth.dev/berth/report"
 )
@@ -45,6 +46,22 @@ func printHelp(w io.Writer, cmd *cobra.Command, groups []flagGroup) {
 	}
 	fmt.Fprintf(&help, "\nUsage:\n  %s\n", cmd.UseLine())
 	_, _ = io.WriteString(w, help.String())
+}
+
+// userFlags say who writes, to a command that only asks.
+type userFlags struct {
+	name   string
+	groups []string
+}
+
+func (f *userFlags) addTo(group flagGroup, name string) {
+	group.flags.StringVar(&f.name, "as", name, "`user` that matchConditions see as the one who writes")
+	group.flags.StringArrayVar(&f.groups, "as-group", nil, "`group` of that user, beside system:authenticated; may be given more than once")
+}
+
+// info is what the API server would say of the user.
+func (f *userFlags) info() authenticationv1.UserInfo {
+	return authenticationv1.UserInfo{Username: f.name, Groups: append(slices.Clone(f.groups), "system:authenticated")}
 }
 
 // choice is a flag that takes one of a few words.
