@@ -50,7 +50,7 @@ func (s *surveyor) Survey(before, after *placement.Template) placement.Survey {
 		survey.Before = earlier.count()
 		survey.Lost = survey.Before - earlier.countIn(staying)
 	}
-	if survey.Eligible > 0 && survey.Eligible < survey.Total {
+	if survey.Eligible > 0 && survey.Eligible < survey.Total && x.hasPools() {
 		survey.Split = x.split(placement.SetByPeople(after.NodeSelector))
 	}
 	return survey
@@ -147,6 +147,11 @@ func (x *NodeIndex) split(labels map[string]string) placement.PoolShare {
 		}
 	}
 	return first
+}
+
+// hasPools says whether any node tells of which pool it is.
+func (x *NodeIndex) hasPools() bool {
+	return slices.ContainsFunc(poolLabels, func(key string) bool { return len(x.keys[key].values) > 0 })
 }
 
 // neverTogether returns the keys of labels that no node has together; nil where

@@ -80,7 +80,7 @@ type domains struct {
 	selector map[string]string
 	// before has the keys that byKey has not; nil: there is none.
 	before *domains
-	byKey  map[string]domain
+	byKey  map[string]*domain
 	// left is how many more values may be compared. Below zero nothing is found.
 	left *int
 }
@@ -103,15 +103,15 @@ func (d *domains) narrow(expression corev1.NodeSelectorRequirement) bool {
 	}
 	current = current.and(expression)
 	if d.byKey == nil {
-		d.byKey = map[string]domain{}
+		d.byKey = map[string]*domain{}
 	}
-	d.byKey[expression.Key] = current
+	d.byKey[expression.Key] = &current
 	return current.satisfiable()
 }
 
 func (d *domains) of(key string) domain {
 	if current, ok := d.byKey[key]; ok {
-		return current
+		return *current
 	}
 	if d.before != nil {
 		return d.before.of(key)
