@@ -180,7 +180,7 @@ func (d *partDecoder) stringMap(p part, shared map[string]string) map[string]str
 	if !d.isObject(p) {
 		return nil
 	}
-	decoded := map[string]string{}
+	decoded := d.review.maps.give()
 	s := &d.review.scanner
 	s.reset(d.review.values[d.root+p])
 	for key := range s.keys {
@@ -228,4 +228,31 @@ func (d *partDecoder) typed(p part, into any) {
 	if len(twice) > 0 {
 		d.fail(field.Invalid(paths[d.root+p], field.OmitValueType{}, twice[0].Error()))
 	}
+}
+
+// mapPool hands out maps that live as long as a review, and are then used again.
+type mapPool struct {
+	maps  []map[string]string
+	given int
+}
+
+// maxPooledMap is the size up to which a map is worth keeping.
+const maxPooledMap = 32
+
+func (p *mapPool) give() map[string]string {
+	if p.given == len(p.maps) {
+		p.maps = append(p.maps, map[string]string{})
+	}
+	p.given++
+	return p.maps[p.given-1]
+}
+
+func (p *mapPool) takeBack() {
+	for i, m := range p.maps[:p.given] {
+		if len(m) > maxPooledMap {
+			p.maps[i] = map[string]string{}
+		}
+		clear(m)
+	}
+	p.given = 0
 }

@@ -22,8 +22,9 @@ type Review struct {
 	members   [partCount]span
 	duplicate *field.Error
 	scanner   scanner
-	// objects are the new one and the old one, where they are decoded.
+	// objects are the new one and the old one, where they are decoded, and maps is what is in them.
 	objects [2]placement.Object
+	maps    mapPool
 	// lastApplied is the value of kubectl's annotation of each, as it stands in the body.
 	lastApplied [2][]byte
 	// rests are what placement does not decide on of each one's template, where the templates differ.
@@ -67,6 +68,7 @@ func (r *Review) Forget() {
 			r.rests[i] = nil
 		}
 	}
+	r.maps.takeBack()
 }
 
 // invalidUTF8 returns the place of the first byte that is no UTF-8.
