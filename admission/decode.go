@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/cluster"
 	"berth.dev/berth/placement"
 )
 
@@ -25,6 +26,8 @@ type Review struct {
 	// objects are the new one and the old one, where they are decoded, and maps is what is in them.
 	objects [2]placement.Object
 	maps    mapPool
+	// asked is the question about them.
+	asked cluster.Question
 	// lastApplied is the value of kubectl's annotation of each, as it stands in the body.
 	lastApplied [2][]byte
 	// rests are what placement does not decide on of each one's template, where the templates differ.
@@ -62,6 +65,7 @@ func (r *Review) Forget() {
 	r.duplicate = nil
 	r.scanner.reset(nil)
 	r.objects = [2]placement.Object{}
+	r.asked = cluster.Question{}
 	r.lastApplied = [2][]byte{}
 	for i := range r.rests {
 		if r.rests[i] = r.rests[i][:0]; cap(r.rests[i]) > maxKeptRest {

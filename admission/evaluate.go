@@ -61,14 +61,15 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 		return e.invalid(review, scope, invalid)
 	}
 	question.OldExcluded = e.excludesOld(review)
-	q := cluster.Question{Question: question, Policies: scope.policies}
+	q := &review.asked
+	*q = cluster.Question{Question: question, Policies: scope.policies}
 	var met *requestConditions
 	if scope.policies.Conditional() {
 		met = e.conditions(ctx, review, scope)
 		defer met.release()
 		q.Met = met.met
 	}
-	decision := snapshot.Evaluate(&q)
+	decision := snapshot.Evaluate(q)
 	if met != nil && met.err != nil {
 		return Answer{}, met.err
 	}
