@@ -75,19 +75,6 @@ func (r *Review) Forget() {
 	r.maps.takeBack()
 }
 
-// invalidUTF8 returns the place of the first byte that is no UTF-8.
-func invalidUTF8(body []byte) int {
-	i := 0
-	for i < len(body) {
-		r, size := utf8.DecodeRune(body[i:])
-		if r == utf8.RuneError && size == 1 {
-			break
-		}
-		i += size
-	}
-	return i
-}
-
 // walk consumes an object, notes the members that it is told of, and skips the others.
 func (r *Review) walk(members []member) {
 	s := &r.scanner
