@@ -119,11 +119,12 @@ func (i *installation) remove(kind, name string) func() {
 
 func TestDoctorFindsWhatIsBroken(t *testing.T) {
 	i := &installation{T: t, cp: startControlPlane(t)}
-	var err error
-	if i.berth, err = i.cp.StartBerth(t.Context(), testbed.BerthOptions{}); err != nil {
+	if err := i.cp.CreateNodes(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
-	if err := i.cp.CreateNodes(t.Context(), 2); err != nil {
+	i.expectPreviews()
+	var err error
+	if i.berth, err = i.cp.StartBerth(t.Context(), testbed.BerthOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	// The critical priority classes are open to everybody, until a quota closes them.
@@ -164,6 +165,30 @@ func (i *installation) namesMutatingAdmissionPolicies() {
 			i.Errorf("with a MutatingAdmissionPolicy for %s: %q", resource, notes)
 		}
 		mend()
+	}
+}
+
+// expectPreviews fails unless commands say, in a cluster that has never seen berth, what it would do, and what is there.
+func (i *installation) expectPreviews() {
+	i.Helper()
+	const policy = "{apiVersion: berth.dev/v1alpha1, kind: PlacementPolicy, metadata: {name: none}, spec: {nodeSelector: {no: body}}}"
+	manifest := withMetadata(agent(""), "namespace: default")
+	i.kubectl(manifest, "create", "-f", "-")
+	defer i.kubectl(manifest, "delete", "-f", "-")
+	for command, says := range map[string]string{
+		"check -f -":                  `"none"`, // the policy
+		"diff --policies - -o yaml":   "when: AtNextRollout",
+		"explain ds/agent -n default": "no MutatingWebhookConfiguration has a webhook mutate.berth.dev: install berth",
+		"map -o text":                 "agent",
+	} {
+		args := strings.Fields(command)
+		if args[0] == "check" {
+			args = append(args, "-o", "json", "--kubeconfig", i.cp.Kubeconfig)
+		}
+		stdout, stderr, err := i.cp.Run(i.Context(), policy+"\n---\n"+manifest, berth.Binary, args...)
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 2 || !strings.Contains(stdout, says) {
+			i.Errorf("berth %s: %v\n%s%s", command, err, stdout, stderr)
+		}
 	}
 }
 
