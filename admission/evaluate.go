@@ -61,7 +61,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, review *Review, asked Request,
 		return e.invalid(review, scope, invalid)
 	}
 	question.OldExcluded = e.excludesOld(review)
-	q := &review.asked
+	q := &review.evaluated
 	*q = cluster.Question{Question: question, Policies: scope.policies}
 	var met *requestConditions
 	if scope.policies.Conditional() {

@@ -1,9 +1,6 @@
 package admission
 
-import (
-	"fmt"
-	"unicode/utf8"
-)
+import "fmt"
 
 // maxDepth is how deep arrays and objects may nest: what the API server's own decoder takes, so that nothing which got
 // that far is refused here.
@@ -186,16 +183,3 @@ func skipSpace(data []byte, i int) int {
 func isDigit(c byte) bool { return c-'0' < 10 }
 
 func isHexDigit(c byte) bool { return isDigit(c) || (c|0x20)-'a' < 6 }
-
-// invalidUTF8 returns the place of the first byte that is no UTF-8.
-func invalidUTF8(body []byte) int {
-	i := 0
-	for i < len(body) {
-		r, size := utf8.DecodeRune(body[i:])
-		if r == utf8.RuneError && size == 1 {
-			break
-		}
-		i += size
-	}
-	return i
-}
