@@ -50,8 +50,8 @@ func (s *surveyor) Survey(before, after *placement.Template) placement.Survey {
 		survey.Before = earlier.count()
 		survey.Lost = survey.Before - earlier.countIn(staying)
 	}
-	if survey.Eligible > 0 && survey.Eligible < survey.Total && x.hasPools() {
-		survey.Split = x.split(placement.SetByPeople(after.NodeSelector))
+	if survey.Eligible > 0 && survey.Eligible < survey.Total {
+		survey.Split = x.split(after.NodeSelector)
 	}
 	return survey
 }
@@ -127,10 +127,14 @@ func (x *NodeIndex) addAll(nodes bitmap) {
 
 var poolLabels = placement.PoolLabels()
 
-// split returns the first pool, by name, of which some nodes have the labels and
-// some have not.
-func (x *NodeIndex) split(labels map[string]string) placement.PoolShare {
+// split returns the first pool, by name, of which some nodes have those of the
+// labels that people set, and some have not.
+func (x *NodeIndex) split(nodeSelector map[string]string) placement.PoolShare {
 	var first placement.PoolShare
+	if !slices.ContainsFunc(poolLabels, func(key string) bool { return len(x.keys[key].values) > 0 }) {
+		return first
+	}
+	labels := placement.SetByPeople(nodeSelector)
 	if len(labels) == 0 {
 		return first
 	}
@@ -147,11 +151,6 @@ func (x *NodeIndex) split(labels map[string]string) placement.PoolShare {
 		}
 	}
 	return first
-}
-
-// hasPools says whether any node tells of which pool it is.
-func (x *NodeIndex) hasPools() bool {
-	return slices.ContainsFunc(poolLabels, func(key string) bool { return len(x.keys[key].values) > 0 })
 }
 
 // neverTogether returns the keys of labels that no node has together; nil where
