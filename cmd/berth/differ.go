@@ -159,15 +159,17 @@ func (d *differ) policies(ctx context.Context, m *moving, when report.When) erro
 	if err != nil {
 		return err
 	}
+	wasDenied, isDenied := len(was.denied) > 0, len(is.denied) > 0
+	if wasDenied && isDenied {
+		return nil
+	}
 	move := report.DaemonSetMove{When: when, Denied: is.denied, Warned: m.news(was.warned, is.warned)}
-	switch denied := len(was.denied) > 0; {
-	case len(is.denied) > 0 && denied:
-	case len(is.denied) > 0, !denied && samePlacement(was.stored, is.stored):
+	if isDenied || !wasDenied && samePlacement(was.stored, is.stored) {
 		move.Move = m.pods.Unmoved()
 		d.add(written, move)
-	default:
-		d.rollOut(m, is.stored, move)
+		return nil
 	}
+	d.rollOut(m, is.stored, move)
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -108,10 +107,7 @@ func (c *liveCluster) addFacts(ctx context.Context, set *manifests.Set) error {
 func (c *liveCluster) policies(ctx context.Context) ([]manifests.Policy, error) {
 	var list v1alpha1.PlacementPolicyList
 	if err := c.List(ctx, &list); err != nil {
-		if apierrors.IsNotFound(err) {
-			err = nil
-		}
-		return nil, err
+		return nil, client.IgnoreNotFound(err)
 	}
 	policies := make([]manifests.Policy, len(list.Items))
 	for i := range list.Items {
