@@ -1,11 +1,9 @@
 package e2e_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -143,7 +141,7 @@ type checked struct {
 func check(t *testing.T, input string, flags ...string) []checked {
 	t.Helper()
 	stdout, _, err := cp.Run(t.Context(), input, berth.Binary, append([]string{"check", "-f", "-", "-o", "json", "--as", "berth-testbed-admin"}, flags...)...)
-	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+	if exitCode(err) != 1 {
 		t.Fatalf("berth check ended with %v, not with 1", err)
 	}
 	var said struct{ DaemonSets []checked }
@@ -267,7 +265,7 @@ func TestCheckOfAClusterSaysWhatKubectlApplyWouldGet(t *testing.T) {
 	if _, _, err := cp.Kubectl(t.Context(), strings.Join(before, "\n---\n"), "apply", "-f", "-"); err == nil {
 		t.Fatal("all are applied, and some should be denied")
 	}
-	beginDeletion(t, namespaces["policy"], "agent-00")
+	deleteHeld(t, namespaces["policy"], "agent-00")
 	want, got := map[string]string{}, map[string]string{}
 	for _, manifest := range after {
 		stdout, _, err := cp.Kubectl(t.Context(), manifest, "apply", "--dry-run=server", "-o", "yaml", "-f", "-")
@@ -297,17 +295,4 @@ func TestCheckOfAClusterSaysWhatKubectlApplyWouldGet(t *testing.T) {
 	if updates < 40 || len(after) == len(got) {
 		t.Error("too few of them")
 	}
-}
-
-// beginDeletion deletes a DaemonSet that a finalizer keeps until the test ends.
-func beginDeletion(t *testing.T, namespace, name string) {
-	t.Helper()
-	finalizers := func(ctx context.Context, value string) {
-		if _, _, err := cp.Kubectl(ctx, "", "patch", "-n", namespace, "daemonset", name, "--type=merge", "-p", `{"metadata":{"finalizers":`+value+`}}`); err != nil {
-			t.Error(err)
-		}
-	}
-	finalizers(t.Context(), `["berth.dev/e2e"]`)
-	kubectl(t, "", "delete", "-n", namespace, "daemonset", name, "--wait=false")
-	t.Cleanup(func() { finalizers(bare(), "null") })
 }

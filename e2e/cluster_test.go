@@ -2,8 +2,10 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +48,17 @@ func startControlPlane(t *testing.T, apiServerFlags ...string) *testbed.ControlP
 		}
 	})
 	return own
+}
+
+// exitCode is that with which a program has ended, by the error of ControlPlane.Run; below zero it has not run.
+func exitCode(err error) int {
+	if err == nil {
+		return 0
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode()
+	}
+	return -1
 }
 
 // newNamespace makes a namespace in which pods can run at once.

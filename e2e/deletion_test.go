@@ -14,6 +14,19 @@ func held(manifest string) string {
 	return withMetadata(manifest, "finalizers: [example.com/hold]")
 }
 
+// deleteHeld deletes a DaemonSet that is there already, which the finalizer keeps until the test ends.
+func deleteHeld(t *testing.T, namespace, name string) {
+	t.Helper()
+	patch := []string{"patch", "-n", namespace, "daemonset", name, "--type=merge", "-p"}
+	kubectl(t, "", append(patch, `{"metadata":{"finalizers":["example.com/hold"]}}`)...)
+	kubectl(t, "", "delete", "-n", namespace, "daemonset", name, "--wait=false")
+	t.Cleanup(func() {
+		if _, _, err := cp.Kubectl(bare(), "", append(patch, `{"metadata":{"finalizers":null}}`)...); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // letGo takes the finalizer off, and waits until the DaemonSet is gone.
 func letGo(t *testing.T, namespace string) {
 	t.Helper()

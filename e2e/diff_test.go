@@ -2,11 +2,9 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,7 +29,7 @@ type diffMove struct {
 func diff(t *testing.T, namespace string, flags ...string) (moves []diffMove) {
 	t.Helper()
 	stdout, _, err := cp.Run(t.Context(), "", berth.Binary, append([]string{"diff", "-o", "json", "--kubeconfig", readerKubeconfig(t)}, flags...)...)
-	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) {
+	if code := exitCode(err); code != 0 && code != 1 {
 		t.Fatalf("berth diff ended with %v", err)
 	}
 	var said struct{ Moves []diffMove }

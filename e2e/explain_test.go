@@ -2,9 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -280,7 +278,7 @@ func TestExplainRefusesWhatItCannotAnswer(t *testing.T) {
 		"wait -l e2e-explain-nobody=x --timeout 0": "error: no DaemonSet is selected: see kubectl get daemonsets -A --show-labels\n",
 	} {
 		stdout, stderr, err := cp.Run(t.Context(), "", berth.Binary, strings.Fields(args)...)
-		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 2 || stderr != want || stdout != "" {
+		if exitCode(err) != 2 || stderr != want || stdout != "" {
 			t.Errorf("berth %s: %v, %q, want\n%q", args, err, stdout+stderr, want)
 		}
 	}

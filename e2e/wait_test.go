@@ -1,8 +1,6 @@
 package e2e_test
 
 import (
-	"errors"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -22,10 +20,8 @@ type waited struct {
 func waitCommand(t *testing.T, args ...string) waited {
 	t.Helper()
 	stdout, stderr, err := cp.Run(t.Context(), "", berth.Binary, append([]string{"wait"}, args...)...)
-	w := waited{Stdout: stdout, Stderr: stderr}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		w.Code = exit.ExitCode()
-	} else if err != nil {
+	w := waited{exitCode(err), stdout, stderr}
+	if w.Code < 0 {
 		t.Fatal(err)
 	}
 	return w

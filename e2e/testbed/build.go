@@ -55,6 +55,19 @@ func build(ctx context.Context, root string, progress io.Writer) (folder string,
 	return strings.TrimSpace(path.String()), nil
 }
 
+// goIn runs the go command in the folder of a module, and returns what it prints.
+func goIn(ctx context.Context, folder string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = folder
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	output, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, errs.String())
+	}
+	return strings.TrimSpace(string(output)), nil
+}
+
 // repository is the folder of berth's go.mod, whichever folder of it we run in.
 func repository() (string, error) {
 	dir, err := os.Getwd()

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // BuildCertManager builds what StartCertManager runs, so that it needs no network.
@@ -65,17 +63,4 @@ func (cp *ControlPlane) StartCertManager(ctx context.Context) (*Process, error) 
 		return nil, err
 	}
 	return process, process.WaitReady(ctx)
-}
-
-// goIn runs the go command in the folder of a module, and returns what it prints.
-func goIn(ctx context.Context, folder string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = folder
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	output, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, errs.String())
-	}
-	return strings.TrimSpace(string(output)), nil
 }
