@@ -54,6 +54,26 @@ func TestALargePageHasInItWhatIsInSight(t *testing.T) {
 	p.quiet()
 }
 
+// Opening draws once: to find out how much room there is takes no drawing.
+func TestALargePageIsDrawnOnce(t *testing.T) {
+	p := open(t, large(t, 500, 100), 1600, 1000)
+	const count = `window.taken = 0;
+	new MutationObserver((changes) => {
+		for (const change of changes) for (const e of change.removedNodes) if (e.classList?.contains('row')) taken++;
+	}).observe(document, { childList: true, subtree: true });`
+	p.do(p.Call(p.ctx, "Page.addScriptToEvaluateOnNewDocument", map[string]string{"source": count}, nil))
+	p.do(p.Call(p.ctx, "Page.navigate", map[string]string{"url": p.text("location.href")}, nil))
+	p.do(p.Eval(p.ctx, "new Promise((done) => document.readyState === 'complete' ? done() : addEventListener('load', done))", nil))
+	p.frame()
+	if rows := p.number("document.querySelectorAll('.row').length"); rows < 20 {
+		t.Errorf("%.0f rows are drawn", rows)
+	}
+	if taken := p.number("taken"); taken > 0 {
+		t.Errorf("%.0f rows were drawn and taken away again", taken)
+	}
+	p.quiet()
+}
+
 // filter leaves 11 of the 100 DaemonSets.
 func (p *tab) filter() {
 	p.t.Helper()

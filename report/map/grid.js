@@ -80,7 +80,6 @@ function choose() {
 // The grid: only what is in sight is in the document.
 const roomNow = () => main.clientWidth + ' ' + grid.clientHeight;
 function measure() {
-  room = roomNow();
   ruler.font = getComputedStyle(grid).font;
   const longest = data.rows.reduce((most, row) => Math.max(most, ruler.measureText(row.n).width, ruler.measureText(row.ns).width), 0);
   const whole = main.clientWidth, beside = open && whole > 700 ? 356 : 0; // the details stand beside the grid where there is room
@@ -98,6 +97,7 @@ function measure() {
   canvas.style.height = HEAD + view.rows.length * ROW + 4 + 'px';
   grid.setAttribute('aria-rowcount', view.rows.length + 1);
   grid.setAttribute('aria-colcount', view.cols.length + 1);
+  room = whole + ' ' + grid.clientHeight; // which the canvas has just given it
   drawn = '';
   draw();
 }
