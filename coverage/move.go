@@ -161,12 +161,14 @@ func (n *Nodes) Running(pod *corev1.PodTemplateSpec, also []string) Pods {
 	return pods
 }
 
-// Sync is what the DaemonSet controller makes of the pods by their template, on the nodes as they are after the change.
+// Sync is what the DaemonSet controller makes of the pods by their template, on the nodes as they are after the change. Those that
+// may be where they are stay as they are.
 func (n *Nodes) Sync(pods Pods, pod *corev1.PodTemplateSpec) (Pods, Move) {
 	return n.move(pods, pod, false)
 }
 
-// Rollout is what it makes of them by a new template, when all have been replaced.
+// Rollout is what it makes of them by a new template, when all have been replaced. With the strategy OnDelete it replaces none:
+// that is Sync.
 func (n *Nodes) Rollout(pods Pods, pod *corev1.PodTemplateSpec) (Pods, Move) {
 	return n.move(pods, pod, true)
 }
@@ -186,8 +188,9 @@ func (n *Nodes) move(pods Pods, pod *corev1.PodTemplateSpec, replaced bool) (Pod
 		case now == runs && was == goes:
 			move.Gained = append(move.Gained, node.name)
 			pools.of(n.pools[i]).gained++
-		case now == runs:
-			pools.of(n.pools[i]).kept++
+		case now == runs && replaced:
+			pools.of(n.pools[i]).replaced++
+		case now == runs: // it is as it was
 		case was == goes:
 			continue
 		case now == goes:

@@ -141,6 +141,10 @@ func TestRequestsAreFreedAndTakenInThePoolsOfTheNodes(t *testing.T) {
 	if diff := cmp.Diff(want, move.Requests); diff != "" {
 		t.Errorf("a rollout (-want +got):\n%s", diff)
 	}
+	// With OnDelete all stay as they are.
+	if _, move = nodes.Sync(pods, inPool("300m")); !move.Empty() {
+		t.Errorf("a rollout that replaces none moves %+v", move)
+	}
 	_, move = nodes.Rollout(nodes.None(), inPool("1"))
 	want = []coverage.PoolRequests{of("nodepool=x", "1"), of("nodepool=y", "2")}
 	if diff := cmp.Diff(want, move.Requests); diff != "" {

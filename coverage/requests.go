@@ -74,12 +74,12 @@ func defaulted(containers []corev1.Container) []corev1.Container {
 	return containers
 }
 
-// poolTally counts, by pool, nodes that get a pod, lose theirs, or keep one.
-type poolTally map[string]*struct{ gained, freed, kept int }
+// poolTally counts, by pool, nodes that get a pod, lose theirs, or get another in its place.
+type poolTally map[string]*struct{ gained, freed, replaced int }
 
-func (t poolTally) of(pool string) *struct{ gained, freed, kept int } {
+func (t poolTally) of(pool string) *struct{ gained, freed, replaced int } {
 	if t[pool] == nil {
-		t[pool] = new(struct{ gained, freed, kept int })
+		t[pool] = new(struct{ gained, freed, replaced int })
 	}
 	return t[pool]
 }
@@ -90,9 +90,9 @@ func (t poolTally) requests(before, after requests) (all []PoolRequests) {
 		n := t[pool]
 		more := func(before, after resource.Quantity) resource.Quantity {
 			sum := after.DeepCopy()
-			sum.Mul(int64(n.gained + n.kept))
+			sum.Mul(int64(n.gained + n.replaced))
 			freed := before.DeepCopy()
-			freed.Mul(int64(n.freed + n.kept))
+			freed.Mul(int64(n.freed + n.replaced))
 			sum.Sub(freed)
 			return sum
 		}

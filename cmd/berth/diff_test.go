@@ -89,6 +89,7 @@ func TestDiffSaysWhatAChangeMoves(t *testing.T) {
 	anywhere := daemonSet(", namespace: free", "")
 	stored := injected + anywhere
 	const tainted = "1 of the nodes that change had a taint before, the first is n-2: without a cluster it is not known which pods have stayed there, and they are not shown"
+	requesting := strings.Replace(injected, "image: agent", "image: agent, resources: {requests: {cpu: 1}}", 1)
 	freeIntoScope := writeFile(t, "namespaces.yaml", "{apiVersion: v1, kind: Namespace, metadata: {name: free, labels: {team: a}}}")
 	tests := map[string]struct {
 		facts string // in place of stored
@@ -155,6 +156,16 @@ func TestDiffSaysWhatAChangeMoves(t *testing.T) {
 		"the webhooks leave it out, and nodes do not": {
 			facts: diffFacts + strings.Replace(injected, "spec: {nodeSelector", "spec: {priorityClassName: system-node-critical, nodeSelector", 1),
 			args:  []string{"--delete=zone", "--label=n-3:zone=a"}, want: []string{"demo at once 1->2 +[n-3] -[] ~[]"},
+		},
+		"a pod that has stayed is replaced by none": {
+			facts: diffFacts + requesting, args: []string{"--taint=n-1:gpu:NoSchedule", "--policies", policyOf(t, "other", "nodeSelector: {pool: x}")},
+			want: []string{"demo at once 1->1 +[] -[] ~[n-1]", "demo next rollout 1->0 +[] -[] ~[]"},
+		},
+		"it stays where somebody has to delete it": {
+			facts: diffFacts + strings.Replace(requesting, "spec:\n", "spec:\n  updateStrategy: {type: OnDelete}\n", 1),
+			args:  []string{"--taint=n-1:gpu:NoSchedule", "--policies", policyOf(t, "other", "nodeSelector: {pool: x}")},
+			want: []string{"demo at once 1->1 +[] -[] ~[n-1]",
+				"demo next rollout 1->1 +[] -[] ~[]; matches 0 of 3 nodes: 1 more has the untolerated taint gpu:NoSchedule: add a toleration"},
 		},
 		"it is being deleted": {
 			facts: diffFacts + strings.Replace(injected, "namespace: demo", "namespace: demo, deletionTimestamp: '2026-01-01T00:00:00Z'", 1), args: []string{"--remove=n-1"},

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"berth.dev/berth/audit"
@@ -189,7 +190,11 @@ const restarted = `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kube
 
 // rollOut adds to the move what the new version's pods move.
 func (d *differ) rollOut(m *moving, next *daemonSetVersion, move report.DaemonSetMove) {
-	m.pods, move.Move = d.nodes.Rollout(m.pods, &next.object.Spec.Template)
+	roll := d.nodes.Rollout
+	if next.object.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
+		roll = d.nodes.Sync
+	}
+	m.pods, move.Move = roll(m.pods, &next.object.Spec.Template)
 	m.daemonSetVersion = next
 	d.add(next, move)
 }
