@@ -1,6 +1,3 @@
-// Package deploy holds what puts berth into a cluster: the Helm chart, and
-// berth.yaml rendered from it. It has no code, only tests of the rules that
-// the manifests must not break.
 package deploy
 
 import (

@@ -9,9 +9,11 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	sigsjson "sigs.k8s.io/json"
 
 	"berth.dev/berth/api/v1alpha1"
+	"berth.dev/berth/placement"
 )
 
 // DaemonSet is one of the DaemonSets.
@@ -26,28 +28,18 @@ type DaemonSet struct {
 type Policy struct {
 	located
 	Object v1alpha1.PlacementPolicy
+	object *object // nil in a cluster
 }
 
-// Problem is what the API server would refuse, or kubectl.
-type Problem struct {
-	Place
-	// Object is what it is about, as KIND/NAME.
-	Object string
-	// Rule is its name, one of the Rules.
-	Rule    Rule
-	Message string
+// object is one object of a document, before anybody knows what it is.
+type object struct {
+	located
+	metav1.TypeMeta
+	namespace, name string
+	// stored is that a cluster has printed it.
+	stored bool
+	raw    []byte
 }
-
-// Rule is the name of a kind of problem.
-type Rule string
-
-// The rules of what manifests themselves can have wrong.
-const (
-	RuleUnknownField  Rule = "unknown-field"
-	RuleOldAPIVersion Rule = "old-api-version"
-	RuleMalformed     Rule = "malformed"
-	RuleDuplicate     Rule = "duplicate"
-)
 
 // add takes one document.
 func (s *Set) add(d document) error {
@@ -60,53 +52,141 @@ func (s *Set) add(d document) error {
 
 // object takes one object, or the items of a list.
 func (s *Set) object(at located, raw []byte) error {
+	o := object{located: at, raw: raw}
 	var head struct {
-		metav1.TypeMeta `json:",inline"`
-		Metadata        struct{ Name, GenerateName string }
-		Items           []json.RawMessage
+		APIVersion any               `json:"apiVersion"`
+		Kind       any               `json:"kind"`
+		Metadata   json.RawMessage   `json:"metadata"`
+		Items      []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(raw, &head); err != nil {
-		return fmt.Errorf("%s: not an object of the Kubernetes API: %w", at.Field(""), err)
+		return fmt.Errorf("%s: not an object of the Kubernetes API: %w", at.Field(""), typeError(err, at.node))
 	}
-	if head.Kind == "" || head.APIVersion == "" {
-		return fmt.Errorf("%s: not an object of the Kubernetes API: it has no apiVersion or no kind", at.Field(""))
+	o.APIVersion, _ = head.APIVersion.(string)
+	o.Kind, _ = head.Kind.(string)
+	if o.Kind == "" || o.APIVersion == "" {
+		return fmt.Errorf("%s: not an object of the Kubernetes API: it has no apiVersion or no kind: leave the file out, or name the folders that have manifests", at.Field(""))
 	}
-	if strings.HasSuffix(head.Kind, "List") && at.Field("items") != at.Field("") {
-		return s.items(at, head.TypeMeta, head.Items)
+	if _, items := child(at.node, "items"); items != nil && strings.HasSuffix(o.Kind, "List") {
+		return s.items(at, o.TypeMeta, head.Items)
 	}
-	s.known(at, head.APIVersion+" "+head.Kind, head.Kind+"/"+head.Metadata.Name+head.Metadata.GenerateName, raw)
+	var metadata map[string]any
+	if json.Unmarshal(head.Metadata, &metadata) == nil { // else decode says what is wrong, where berth knows the kind
+		text := func(field string) string {
+			value, _ := metadata[field].(string)
+			return value
+		}
+		o.namespace, o.name, o.stored = text("namespace"), text("name")+text("generateName"), text("uid") != ""
+	}
+	s.known(&o)
+	return nil
+}
+
+// items takes the members of a list. Those of a typed list need not say what they are.
+func (s *Set) items(at located, list metav1.TypeMeta, items []json.RawMessage) error {
+	_, sequence := child(at.node, "items")
+	for i, item := range items {
+		var node *yaml.Node
+		if _, node = child(sequence, fmt.Sprint(i)); node == nil {
+			node = at.node
+		}
+		var fields map[string]json.RawMessage
+		if list.Kind != "List" && json.Unmarshal(item, &fields) == nil && fields != nil {
+			for field, said := range map[string]string{"apiVersion": list.APIVersion, "kind": strings.TrimSuffix(list.Kind, "List")} {
+				if _, has := fields[field]; !has {
+					fields[field], _ = json.Marshal(said) // of a string
+				}
+			}
+			item, _ = json.Marshal(fields) // of what was JSON
+		}
+		if err := s.object(located{at.document, node}, item); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // known takes an object of a kind that berth knows, and counts any other.
-func (s *Set) known(at located, kind, name string, raw []byte) {
-	switch kind {
+func (s *Set) known(o *object) {
+	switch o.APIVersion + " " + o.Kind {
 	case "apps/v1 DaemonSet":
-		s.daemonSet(at, name, raw)
+		s.daemonSet(o)
 	case "apps/v1beta2 DaemonSet", "extensions/v1beta1 DaemonSet":
-		version, _, _ := strings.Cut(kind, " ")
-		s.problem(at.Field("apiVersion"), name, RuleOldAPIVersion, version+" is not served any more: use apps/v1, as which it is checked here")
-		s.daemonSet(at, name, []byte(strings.Replace(string(raw), `"apiVersion":"`+version+`"`, `"apiVersion":"apps/v1"`, 1)))
+		s.problem(o, "apiVersion", RuleOldAPIVersion, o.APIVersion+" is not served any more: use apps/v1, as which it is checked here")
+		o.raw = []byte(strings.Replace(string(o.raw), `"apiVersion":"`+o.APIVersion+`"`, `"apiVersion":"apps/v1"`, 1))
+		s.daemonSet(o)
 	case v1alpha1.GroupVersion.String() + " PlacementPolicy":
-		policy := Policy{located: at}
-		if s.decode(at, name, raw, &policy.Object) {
-			s.policy(policy)
+		policy := Policy{located: o.located, object: o}
+		if s.decode(o, &policy.Object) {
+			s.policy(o, policy)
 		}
 	case "v1 Namespace":
 		var namespace corev1.Namespace
-		if s.decode(at, name, raw, &namespace) {
-			s.Namespaces = append(s.Namespaces, namespace)
+		if s.decode(o, &namespace) {
+			put(s, &s.Namespaces, o, namespace)
 		}
 	case "v1 Node":
 		node := &corev1.Node{}
-		if s.decode(at, name, raw, node) {
-			s.Nodes = append(s.Nodes, node)
+		if s.decode(o, node) {
+			put(s, &s.Nodes, o, node)
 		}
 	case "v1 Pod":
-		s.pod(raw)
+		s.pod(o.raw)
 		s.Others++
 	default:
+		if meant := meant(o.TypeMeta); meant != "" {
+			s.problem(o, "kind", RuleMalformed, "there is no "+o.APIVersion+" "+o.Kind+": write "+meant)
+		}
 		s.Others++
+	}
+}
+
+// meant is the kind that somebody meant who wrote one that no API server has; empty where it is another kind.
+func meant(kind metav1.TypeMeta) string {
+	group := kind.GroupVersionKind().Group
+	switch {
+	case group == v1alpha1.GroupVersion.Group:
+		return v1alpha1.GroupVersion.String() + " PlacementPolicy"
+	case strings.EqualFold(kind.Kind, "DaemonSet") && (group == "" || group == appsv1.GroupName || group == "extensions"):
+		return "apps/v1 DaemonSet"
+	}
+	return ""
+}
+
+// put takes an object in place of one of the same name, as kubectl apply would, and returns that.
+func put[T any](s *Set, list *[]T, o *object, taken T) (earlier *T) {
+	key := o.Kind + "/" + o.name
+	if i, found := s.named[key]; found && o.name != "" {
+		before := (*list)[i]
+		(*list)[i] = taken
+		return &before
+	}
+	if s.named == nil {
+		s.named = map[string]int{}
+	}
+	s.named[key] = len(*list)
+	*list = append(*list, taken)
+	return nil
+}
+
+func (s *Set) policy(o *object, policy Policy) {
+	if earlier := put(s, &s.Policies, o, policy); earlier != nil {
+		s.problem(o, "metadata.name", RuleDuplicate, "there is another one of this name at "+earlier.Field("metadata.name").String()+": only this one counts")
+	}
+}
+
+func (s *Set) daemonSet(o *object) {
+	ds := DaemonSet{located: o.located, Object: &appsv1.DaemonSet{}, JSON: o.raw}
+	if !s.decode(o, ds.Object) {
+		return
+	}
+	s.DaemonSets = append(s.DaemonSets, ds)
+	if o.stored {
+		return
+	}
+	errs := append(validateName(ds.Object.Name, ds.Object.GenerateName), placement.Validate(field.NewPath("spec", "template", "spec"), &ds.Object.Spec.Template.Spec)...)
+	for _, err := range errs {
+		s.problem(o, err.Field, RuleMalformed, err.Error())
 	}
 }
 
@@ -118,60 +198,24 @@ func (s *Set) pod(raw []byte) {
 	}
 }
 
-// items takes the members of a list. Those of a typed list need not say what they are.
-func (s *Set) items(at located, list metav1.TypeMeta, items []json.RawMessage) error {
-	_, sequence := child(at.node, "items")
-	for i, item := range items {
-		var node *yaml.Node
-		if _, node = child(sequence, fmt.Sprint(i)); node == nil {
-			node = at.node
-		}
-		var head metav1.TypeMeta
-		if json.Unmarshal(item, &head) == nil && head.Kind == "" && list.Kind != "List" {
-			said, _ := json.Marshal(metav1.TypeMeta{APIVersion: list.APIVersion, Kind: strings.TrimSuffix(list.Kind, "List")}) // two strings
-			item = append(append(said[:len(said)-1:len(said)-1], ','), item[1:]...)
-		}
-		if err := s.object(located{at.document, node}, item); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// policy takes a policy in place of one of the same name, as kubectl apply would.
-func (s *Set) policy(policy Policy) {
-	for i := range s.Policies {
-		if earlier := &s.Policies[i]; earlier.Object.Name == policy.Object.Name {
-			s.problem(policy.Field("metadata.name"), "PlacementPolicy/"+policy.Object.Name, RuleDuplicate,
-				"there is another one of this name at "+earlier.Field("metadata.name").String()+": only this one counts")
-			*earlier = policy
-			return
-		}
-	}
-	s.Policies = append(s.Policies, policy)
-}
-
-func (s *Set) daemonSet(at located, name string, raw []byte) {
-	ds := DaemonSet{located: at, Object: &appsv1.DaemonSet{}, JSON: raw}
-	if s.decode(at, name, raw, ds.Object) {
-		s.DaemonSets = append(s.DaemonSets, ds)
-	}
-}
-
-// decode tells whether the object can be decoded. Fields that it does not have are a problem, as kubectl says by default.
-func (s *Set) decode(at located, name string, raw []byte, into any) bool {
-	unknown, err := sigsjson.UnmarshalStrict(raw, into)
+// decode tells whether the object can be decoded. Fields that it does not have are a problem, as kubectl says by default, but not
+// in what a cluster has printed, which may be newer than berth.
+func (s *Set) decode(o *object, into any) bool {
+	unknown, err := sigsjson.UnmarshalStrict(o.raw, into)
 	if err != nil {
-		s.problem(at.Field(""), name, RuleMalformed, strings.TrimPrefix(err.Error(), "json: "))
+		if typed := json.Unmarshal(o.raw, into); typed != nil {
+			err = typed // the same, and says where
+		}
+		said := typeError(err, o.node)
+		s.problem(o, said.field, RuleMalformed, said.Error())
 		return false
 	}
+	if o.stored {
+		return true
+	}
 	for _, err := range unknown {
-		path := strings.Trim(strings.TrimPrefix(err.Error(), "unknown field "), `"`)
-		s.problem(at.Field(path), name, RuleUnknownField, err.Error()+": the API server would drop it, and kubectl refuses it")
+		_, path, _ := strings.Cut(err.Error(), " field ")
+		s.problem(o, strings.Trim(path, `"`), RuleUnknownField, err.Error()+": the API server would drop it, and kubectl refuses it")
 	}
 	return true
-}
-
-func (s *Set) problem(at Place, object string, rule Rule, message string) {
-	s.Problems = append(s.Problems, Problem{at, object, rule, message})
 }

@@ -1,11 +1,14 @@
 package manifests_test
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -91,9 +94,16 @@ func TestWhatCannotBeReadNamesTheFileAndTheLine(t *testing.T) {
 		"apiVersion: v1\nkind: Pod\n---\n\nc: [\n":         "(stdin): yaml: line 5: did not find expected node content",
 		"apiVersion: v1\nkind: Pod\n---\na: 1\nb: 2\na: 3": `(stdin): yaml: unmarshal errors: line 6: key "a" already set in map`,
 		"# nothing\n---\nkind: DaemonSet":                  "(stdin):3:1: not an object of the Kubernetes API: it has no apiVersion or no kind",
-		"- a":                                              "(stdin):1:1: not an object of the Kubernetes API: ",
-		"apiVersion: v1\nkind: List\nitems: [1]":           "(stdin):3:9: not an object of the Kubernetes API: ",
-		"apiVersion: v1\nkind: List\nitems: {}":            "(stdin):1:1: not an object of the Kubernetes API: ",
+		"- a":                                              "(stdin):1:1: not an object of the Kubernetes API: must be an object, and is a list",
+		"apiVersion: v1\nkind: List\nitems: [1]":           "(stdin):3:9: not an object of the Kubernetes API: must be an object, and is a number",
+		"apiVersion: v1\nkind: List\nitems: {}":            "(stdin):1:1: not an object of the Kubernetes API: items: must be a list, and is an object",
+		"apiVersion: v1\nkind: NodeList\nitems: [null]":    "(stdin):3:9: not an object of the Kubernetes API: it has no apiVersion or no kind",
+		"a: 1\nb: 2\nc: {\n d: 1\n":                        "(stdin): yaml: line 3: did not find expected ',' or '}'",
+		"a: 1\nb: x: y":                                    "(stdin): yaml: line 2: mapping values are not allowed in this context",
+		"# a\n---\n{{ .Values.x }}: 1":                     "(stdin): yaml: line 3: a key is no text: if this is a Helm template, render it: helm template … | berth … -f -",
+		"a: 1\nb: *c":                                      "(stdin): yaml: line 2: unknown anchor 'c' referenced",
+		"a: 1\n{b: 2}":                                     "(stdin): yaml: line 2: ",
+		`{"apiVersion": "v1"} {`:                           "(stdin): yaml: line 1: did not find expected <document start>",
 	} {
 		var set manifests.Set
 		if err := set.ReadPath("-", strings.NewReader(content)); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -102,10 +112,116 @@ func TestWhatCannotBeReadNamesTheFileAndTheLine(t *testing.T) {
 	}
 }
 
-func TestAnObjectThatIsNotWhatItSaysIsAProblem(t *testing.T) {
-	set := read(t, "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent}\nspec: {template: {spec: {nodeSelector: [a]}}}")
-	if len(set.DaemonSets) != 0 || len(set.Problems) != 1 || set.Problems[0].Rule != manifests.RuleMalformed {
-		t.Errorf("read %v, %v", set.DaemonSets, set.Problems)
+// All the ways of writing several documents: as kubectl reads them, and as YAML and jq have them besides.
+func TestNoDocumentIsLost(t *testing.T) {
+	const a, b = "{apiVersion: v1, kind: Node, metadata: {name: a}}", "{apiVersion: v1, kind: Node, metadata: {name: b}}"
+	const jsonA, jsonB = `{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}}`, `{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}}`
+	encoded := func(order binary.AppendByteOrder, text string) string {
+		bytes := order.AppendUint16(nil, 0xfeff)
+		for _, unit := range utf16.Encode([]rune(text)) {
+			bytes = order.AppendUint16(bytes, unit)
+		}
+		return string(bytes)
+	}
+	for name, content := range map[string]string{
+		"---":                         a + "\n---\n" + b,
+		"--- first":                   "---\n" + a + "\n--- # the other\n" + b,
+		"--- and more":                "--- " + a + "\n---\t" + b,
+		"...":                         a + "\n...\n" + b,
+		"... and ---":                 a + "\n...\n---\n" + b,
+		"Windows":                     a + "\r\n---\r\n" + b + "\r\n",
+		"one JSON after another":      jsonA + "\n" + jsonB,
+		"JSON, in one line":           jsonA + jsonB,
+		"JSON, then YAML":             jsonA + "\n---\n" + b,
+		"a byte order mark":           "\ufeff" + a + "\n---\n" + b,
+		"UTF-16 of PowerShell":        encoded(binary.LittleEndian, a+"\r\n---\r\n"+b),
+		"UTF-16, the other order":     encoded(binary.BigEndian, a+"\n---\n"+b),
+		"a list with its items first": "items:\n- " + a + "\n- " + b + "\nkind: List\napiVersion: v1",
+		"a list of a kind, with one that says it": "kind: NodeList\napiVersion: v1\nitems: [{metadata: {name: a}}, {apiVersion: v1, metadata: {name: b}}]",
+	} {
+		set := read(t, content)
+		var names []string
+		for _, node := range set.Nodes {
+			names = append(names, node.Name)
+		}
+		if !slices.Equal(names, []string{"a", "b"}) || len(set.Problems) > 0 {
+			t.Errorf("%s: read %v, problems %v", name, names, set.Problems)
+		}
+	}
+}
+
+// JSON has escapes that YAML's parser does not know.
+func TestJSONIsReadAsJSON(t *testing.T) {
+	set := read(t, "{\n\"apiVersion\": \"apps\\/v1\", \"kind\": \"DaemonSet\",\n\"metadata\": {\"name\": \"a\", \"annotations\": {\"x\": \"\\ud83d\\ude00 \\\\/\"}},\n\"spec\": {\"template\": {\"spec\": {\"no\": 1}}}}\n")
+	if len(set.DaemonSets) != 1 || set.DaemonSets[0].Object.Annotations["x"] != "\U0001F600 \\/" {
+		t.Fatalf("read %v, problems %v", set.DaemonSets, set.Problems)
+	}
+	if len(set.Problems) != 1 || set.Problems[0].String() != "(stdin):4:32" {
+		t.Errorf("problems %v", set.Problems)
+	}
+}
+
+func TestWhatIsNotWhatItSaysIsAProblemAtItsPlace(t *testing.T) {
+	daemonSet := func(spec string) string {
+		return "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent}\nspec:\n  template:\n    spec:\n" + spec
+	}
+	for content, want := range map[string]string{
+		daemonSet("      nodeSelector: [a]"):                                         "7:7 malformed: spec.template.spec.nodeSelector: must be an object, and is a list",
+		daemonSet("      nodeSelector:\n        a: b\n        gpu: true"):            "9:9 malformed: spec.template.spec.nodeSelector[gpu]: must be text, and is true or false: put it in quotes",
+		daemonSet("      nodeSelector: {a: b, gpu: yes}"):                            "7:28 malformed: spec.template.spec.nodeSelector[gpu]: must be text, and is true or false: put it in quotes",
+		daemonSet("      containers: [{name: a}, {name: 1}]"):                        "7:32 malformed: spec.template.spec.containers[1].name: must be text, and is a number: put it in quotes",
+		daemonSet("      hostNetwork: \"true\""):                                     "7:7 malformed: spec.template.spec.hostNetwork: must be true or false, and is text",
+		daemonSet("      priority: a"):                                               "7:7 malformed: spec.template.spec.priority: must be a number, and is text",
+		daemonSet("      containers: {}"):                                            "7:7 malformed: spec.template.spec.containers: must be a list, and is an object",
+		daemonSet("      nodeSelector: {a b: c}"):                                    `7:22 malformed: spec.template.spec.nodeSelector[a b]: Invalid value: "a b": name part must consist of`,
+		daemonSet("      tolerations: [{operator: Zip}]"):                            "7:21 malformed: spec.template.spec.tolerations[0]: Invalid value: \"Zip\": a toleration without a key|7:22 malformed: spec.template.spec.tolerations[0].operator: Unsupported value",
+		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: A_b}":                `3:12 malformed: metadata.name: Invalid value: "A_b": a lowercase RFC 1123 subdomain`,
+		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {}":                         "3:1 malformed: metadata.name: Required value: give the object a name",
+		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: 1}":                  "3:12 malformed: metadata.name: must be text, and is a number: put it in quotes",
+		"apiVersion: v1\nkind: DaemonSet\nmetadata: {name: a}":                       "2:1 malformed: there is no v1 DaemonSet: write apps/v1 DaemonSet",
+		"apiVersion: apps/v1\nkind: Daemonset\nmetadata: {name: a}":                  "2:1 malformed: there is no apps/v1 Daemonset: write apps/v1 DaemonSet",
+		"apiVersion: berth.dev/v1\nkind: PlacementPolicy":                            "2:1 malformed: there is no berth.dev/v1 PlacementPolicy: write berth.dev/v1alpha1 PlacementPolicy",
+		"apiVersion: apps.kruise.io/v1alpha1\nkind: DaemonSet":                       "",
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 1}":                       "",
+		"apiVersion: v1\nkind: Node\nmetadata: {name: a}\nspec: {future: 1}":         `4:8 unknown-field: unknown field "spec.future"`,
+		"apiVersion: v1\nkind: Node\nmetadata: {name: a, uid: x}\nspec: {future: 1}": "",
+	} {
+		set := read(t, content)
+		var got []string
+		for _, p := range set.Problems {
+			got = append(got, strings.TrimPrefix(p.String(), "(stdin):")+" "+string(p.Rule)+": "+p.Message)
+		}
+		wanted := strings.FieldsFunc(want, func(r rune) bool { return r == '|' })
+		if len(got) != len(wanted) || !slices.EqualFunc(got, wanted, strings.HasPrefix) {
+			t.Errorf("%s:\ngot  %q\nwant %q", content, got, wanted)
+		}
+	}
+}
+
+func TestWhatTheAPIServerRefusesInAPolicyIsAProblem(t *testing.T) {
+	for spec, want := range map[string]string{
+		"nodeSelector: {a: b}":                                                                                  "",
+		"nodeSelector: {a: b}, validationActions: [Warn, Warn]":                                                 "4:56 spec.validationActions[1]: Duplicate value",
+		"nodeSelector: {a: b}, validationActions: []":                                                           "4:30 spec.validationActions: Invalid value",
+		"nodeSelectorFrom: [{type: WorkloadAnnotation, namespaceAnnotation: {key: x}}]":                         "4:27 spec.nodeSelectorFrom[0]: Invalid value",
+		"nodeSelector: {a: b}, matchConditions: [{name: c, expression: 'true'}, {name: c, expression: 'true'}]": "4:79 spec.matchConditions[1]: Duplicate value",
+		"nodeSelector: {a: b}, matchConditions: [{name: '', expression: 'true'}]":                               "4:49 spec.matchConditions[0].name: ",
+	} {
+		set := read(t, "apiVersion: berth.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: {name: pool}\nspec: {"+spec+"}")
+		set.Snapshot()
+		var got string
+		for _, p := range set.Problems {
+			got += strings.TrimPrefix(p.String(), "(stdin):") + " " + p.Message
+		}
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s:\ngot  %s\nwant %s", spec, got, want)
+		}
+	}
+	for metadata, want := range map[string]string{"{name: Bad_Name}": "metadata.name: Invalid value", "{}": "metadata.name: Required value"} {
+		set := read(t, "apiVersion: berth.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: "+metadata+"\nspec: {nodeSelector: {a: b}}")
+		if set.Snapshot(); len(set.Problems) != 1 || !strings.HasPrefix(set.Problems[0].Message, want) {
+			t.Errorf("%s: problems %v", metadata, set.Problems)
+		}
 	}
 }
 
@@ -122,7 +238,7 @@ func TestAFolderIsReadWithTheFoldersInIt(t *testing.T) {
 	folder := t.TempDir()
 	for name, content := range map[string]string{
 		"a.yaml": "{apiVersion: v1, kind: Node, metadata: {name: a}}", "below/b.json": `{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}}`,
-		"README.md": "not: [yaml",
+		"README.md": "not: [yaml", ".hidden/c.yaml": "not: [yaml", ".d.yaml": "not: [yaml",
 	} {
 		path := filepath.Join(folder, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -135,6 +251,20 @@ func TestAFolderIsReadWithTheFoldersInIt(t *testing.T) {
 	var set manifests.Set
 	if err := set.ReadPath(folder, nil); err != nil || len(set.Nodes) != 2 {
 		t.Errorf("read %d nodes: %v", len(set.Nodes), err)
+	}
+	// Again, and by other names: a ConfigMap in a pod has each of its files twice.
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(folder, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(folder, "a.yaml"), folder + "/below", link} {
+		if err := set.ReadPath(path, nil); err != nil || len(set.Nodes) != 2 {
+			t.Errorf("%s: read %d nodes: %v", path, len(set.Nodes), err)
+		}
+	}
+	var linked manifests.Set
+	if err := linked.ReadPath(link, nil); err != nil || len(linked.Nodes) != 2 {
+		t.Errorf("read %d nodes behind a link: %v", len(linked.Nodes), err)
 	}
 	if err := set.ReadPath(filepath.Join(folder, "nothing"), nil); err == nil {
 		t.Error("a file that is not there is read")

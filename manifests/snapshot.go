@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"berth.dev/berth/api/v1alpha1"
@@ -12,7 +13,7 @@ import (
 	"berth.dev/berth/placement"
 )
 
-// RuleInvalidPolicy is a policy that does not compile.
+// RuleInvalidPolicy is a policy that does not compile, or that the API server would refuse.
 const RuleInvalidPolicy Rule = "invalid-policy"
 
 // Snapshot returns the policies, namespaces and nodes as the facts of a cluster. Without nodes among them, nobody knows of any.
@@ -51,8 +52,11 @@ func (s *Set) compile() (placement.Policies, map[string]*conditions.Program) {
 	for _, policy := range s.Policies {
 		list = append(list, policy.Object)
 		program, errs := cluster.Compile(&policy.Object)
+		if len(errs) == 0 {
+			errs = policy.refused()
+		}
 		for _, err := range errs {
-			s.problem(policy.Field(err.Field), "PlacementPolicy/"+policy.Object.Name, RuleInvalidPolicy, err.Error())
+			s.problem(policy.from(), err.Field, RuleInvalidPolicy, err.Error())
 		}
 		if len(errs) > 0 {
 			invalid[policy.Object.Name] = errs
@@ -62,4 +66,24 @@ func (s *Set) compile() (placement.Policies, map[string]*conditions.Program) {
 	}
 	policies, _ := placement.Compile(list)
 	return policies.WithErrors(invalid), programs
+}
+
+// from is the object of the policy, also where a cluster has it.
+func (p *Policy) from() *object {
+	if p.object != nil {
+		return p.object
+	}
+	return &object{TypeMeta: metav1.TypeMeta{Kind: "PlacementPolicy"}, name: p.Object.Name}
+}
+
+// refused is what the API server would refuse in the policy; nothing where that has it already.
+func (p *Policy) refused() field.ErrorList {
+	if p.object == nil || p.object.stored {
+		return nil
+	}
+	schema, err := compiledSchema()
+	if err != nil {
+		return field.ErrorList{field.InternalError(nil, err)}
+	}
+	return schema.validate(p.object.raw)
 }

@@ -11,12 +11,13 @@ var Rules = map[string]string{
 	"policy-violation":  "The DaemonSet violates a policy, and would be refused.",
 	"policy-warning":    "A policy warns of the DaemonSet.",
 	"audited-violation": "A policy in mode Audit would refuse the DaemonSet if it were enforced.",
-	"malformed":         "The API server, or berth, would refuse the object for what it is.",
+	"malformed":         "The API server, or berth, would refuse the object for what it is: a value of the wrong type, a name, a label, an expression or a toleration that there cannot be, a kind that there is not.",
 	"unknown-field":     "The object has a field that its kind does not have.",
 	"old-api-version":   "The object's apiVersion is not served any more.",
 	"duplicate":         "Two policies have one name.",
-	"invalid-policy":    "The policy does not compile.",
+	"invalid-policy":    "The policy does not compile, or the API server would refuse it.",
 	"assumed-namespace": "The namespace is not among the input: it was taken to have no labels and annotations.",
+	"unknown-policies":  "No PlacementPolicies are among the input: nothing is required.",
 	"unknown-nodes":     "No nodes are among the input: where pods run is not known.",
 }
 

@@ -125,12 +125,11 @@ func (o *checkOptions) read(stdin io.Reader) (*manifests.Set, error) {
 		return nil, errors.New("no DaemonSets to check: name a file or a folder with -f, or pipe manifests into -f -")
 	}
 	var set manifests.Set
-	for _, paths := range [][]string{o.files, o.policies, o.namespaces, o.nodes} {
-		for _, path := range paths {
-			if err := set.ReadPath(path, stdin); err != nil {
-				return nil, err
-			}
-		}
+	if err := readPaths(&set, stdin, o.files); err != nil {
+		return nil, err
+	}
+	if err := readFacts(&set, stdin, o.policies, o.namespaces, o.nodes); err != nil {
+		return nil, err
 	}
 	if len(set.DaemonSets)+len(set.Policies)+len(set.Problems) == 0 {
 		return nil, fmt.Errorf("no DaemonSet and no PlacementPolicy is in %s (objects of other kinds: %d)", strings.Join(o.files, ", "), set.Others)

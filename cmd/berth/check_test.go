@@ -113,9 +113,23 @@ func TestCheckSaysOfEachDaemonSetWhatTheServerWould(t *testing.T) {
 			input: facts + strings.ReplaceAll(daemonSet(", namespace: demo", ""), "app: agent", "app: nobody"), args: []string{"--fail-on=warning"}, fails: true,
 			want: []string{"demo: Changed own-label on ", "warning policy-warning"},
 		},
-		"one without a policy and a node": {input: daemonSet("", ""), want: []string{"default: NoPolicy ", "note unknown-nodes"}},
+		"one without a policy and a node": {input: daemonSet("", ""), want: []string{"default: NoPolicy ", "note unknown-policies", "note unknown-nodes"}},
 		"malformed": {
-			input: facts + daemonSet(", namespace: demo", "tolerations: {}, "), fails: true, want: []string{"error malformed"},
+			input: facts + daemonSet(", namespace: demo", "tolerations: {}, "), fails: true, want: []string{"demo: Denied ", "error malformed"},
+		},
+		"one that the API server refuses": {
+			input: facts + daemonSet(", namespace: demo", "tolerations: [{key: a, operator: Exists, value: b}], "), fails: true,
+			want: []string{"demo: Denied own-label", "error malformed"},
+		},
+		"one that the API server refuses, which the webhooks leave out": {
+			input: facts + daemonSet(", namespace: kube-system", "nodeSelector: {a b: c}, "), fails: true, want: []string{"kube-system: Denied ", "error malformed"},
+		},
+		"one with a field that there is not": {
+			input: facts + daemonSet(", namespace: demo", "nodeSelectors: {a: b}, "), fails: true,
+			want: []string{"demo: Changed own-label on n-1", "error unknown-field"},
+		},
+		"one whose namespace cannot be written": {
+			input: facts + daemonSet(", namespace: \"a\\u0007\"", ""), fails: true, want: []string{"a\a: Denied ", "error malformed", "note assumed-namespace"},
 		},
 	}
 	for name, test := range tests {

@@ -79,49 +79,92 @@ func (unshared) Give(int64) {}
 func (c *checker) check(ctx context.Context) (*report.Report, error) {
 	c.snapshot = c.set.Snapshot()
 	var daemonSets []report.DaemonSet
+	problems, others := c.set.ProblemsByDaemonSet()
 	for i := range c.set.DaemonSets {
-		ds, err := c.daemonSet(ctx, &c.set.DaemonSets[i])
+		ds, err := c.daemonSet(ctx, &c.set.DaemonSets[i], problems[i])
 		if err != nil {
 			return nil, err
 		}
 		daemonSets = append(daemonSets, *ds)
 	}
 	var findings []report.Finding
-	for _, p := range c.set.Problems {
+	for i := range others {
+		p := &others[i]
+		if p.Kind == "DaemonSet" && p.Rule == manifests.RuleMalformed { // it could not even be decoded
+			ds := c.row(p.Namespace, p.Name, p.Place)
+			ds.Verdict = report.Denied
+			ds.addProblem(p)
+			daemonSets = append(daemonSets, ds.DaemonSet)
+			continue
+		}
 		findings = append(findings, report.Finding{
-			Rule: string(p.Rule), Severity: report.Error, Object: p.Object, Message: p.Message, Place: report.Place(p.Place),
+			Rule: string(p.Rule), Severity: report.Error, Object: p.Object, Field: p.Field, Message: p.Message, Place: report.Place(p.Place),
 		})
 	}
-	if len(c.set.Nodes) == 0 && len(daemonSets) > 0 {
-		findings = append(findings, report.Finding{
-			Rule: "unknown-nodes", Severity: report.Note, Object: "nodes", Place: daemonSets[0].Place,
-			Message: "no nodes are among the input, so where pods run is not known: add kubectl get nodes -o yaml with --nodes",
-		})
-	}
-	return report.New(daemonSets, findings), nil
+	return report.New(daemonSets, append(findings, c.unknown(daemonSets)...)), nil
 }
 
-// daemonSet looks at one.
-func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet) (*report.DaemonSet, error) {
+// unknown is what nobody knows of the facts.
+func (c *checker) unknown(daemonSets []report.DaemonSet) (findings []report.Finding) {
+	if len(daemonSets) == 0 {
+		return nil
+	}
+	note := func(rule, object, message string) {
+		findings = append(findings, report.Finding{Rule: rule, Severity: report.Note, Object: object, Message: message, Place: daemonSets[0].Place})
+	}
+	if len(c.set.Policies) == 0 {
+		note("unknown-policies", "policies", "no PlacementPolicy is among the input, so nothing is required of DaemonSets: add the policies with --policies")
+	}
+	if len(c.set.Nodes) == 0 {
+		note("unknown-nodes", "nodes", "no nodes are among the input, so where pods run is not known: add kubectl get nodes -o yaml with --nodes")
+	}
+	return findings
+}
+
+// row is what is said of one DaemonSet, so far.
+type row struct {
+	report.DaemonSet
+}
+
+func (c *checker) row(namespace, name string, place manifests.Place) *row {
+	return &row{report.DaemonSet{Namespace: cmp.Or(namespace, c.namespace, metav1.NamespaceDefault), Name: name, Place: report.Place(place)}}
+}
+
+func (r *row) find(rule string, severity report.Severity, path, message string, place manifests.Place) {
+	r.Findings = append(r.Findings, report.Finding{
+		Rule: rule, Severity: severity, Object: "DaemonSet/" + r.Namespace + "/" + r.Name, Field: path, Message: message, Place: report.Place(place),
+	})
+}
+
+func (r *row) addProblem(p *manifests.Problem) {
+	r.find(string(p.Rule), report.Error, p.Field, p.Message, p.Place)
+}
+
+// daemonSet looks at one, with what is wrong with its manifest.
+func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet, problems []manifests.Problem) (*report.DaemonSet, error) {
 	object := from.Object
-	if object.Namespace == "" {
-		object.Namespace = cmp.Or(c.namespace, metav1.NamespaceDefault)
-	}
-	ds := &report.DaemonSet{
-		Namespace: object.Namespace, Name: object.Name + object.GenerateName, Place: report.Place(from.Field("")),
-	}
+	row := c.row(object.Namespace, object.Name+object.GenerateName, from.Field(""))
+	ds := &row.DaemonSet
+	object.Namespace = ds.Namespace
 	find := func(rule string, severity report.Severity, path, message string) {
-		ds.Findings = append(ds.Findings, report.Finding{
-			Rule: rule, Severity: severity, Object: "DaemonSet/" + ds.Namespace + "/" + ds.Name, Field: path, Message: message,
-			Place: report.Place(from.Field(path)),
-		})
+		row.find(rule, severity, path, message, from.Field(path))
+	}
+	malformed := false
+	for i := range problems {
+		row.addProblem(&problems[i])
+		malformed = malformed || problems[i].Rule == manifests.RuleMalformed
 	}
 	raw, old, err := c.written(ctx, object, from.JSON)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from.Field(""), err)
 	}
+	verdict := func(is report.Verdict) {
+		if ds.Verdict = is; malformed {
+			ds.Verdict = report.Denied
+		}
+	}
 	if c.excludes(object) {
-		ds.Verdict = report.Excluded
+		verdict(report.Excluded)
 		return ds, c.apply(ds, raw, &admission.Answer{})
 	}
 	if _, known := c.snapshot.Namespace(object.Namespace); !known && len(c.set.Policies) > 0 {
@@ -129,9 +172,9 @@ func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet) (*re
 			"namespace "+object.Namespace+" is not among the input: it is taken to have no labels and annotations; add it with --namespaces")
 	}
 	answer, err := c.ask(ctx, object, raw, old)
-	if malformed, ok := errors.AsType[*field.Error](err); ok {
+	if refused, ok := errors.AsType[*field.Error](err); ok {
 		ds.Verdict = report.Denied
-		find("malformed", report.Error, strings.TrimPrefix(malformed.Field, "request.object."), malformed.Error())
+		find("malformed", report.Error, strings.TrimPrefix(refused.Field, "request.object."), refused.Error())
 		return ds, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w", from.Field(""), err)
@@ -146,7 +189,7 @@ func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet) (*re
 	if answer.AuditedDenial {
 		find("audited-violation", report.Note, "spec.template.spec", "a policy in mode Audit would deny this if it were enforced")
 	}
-	ds.Verdict = verdicts[answer.Result]
+	verdict(verdicts[answer.Result])
 	return ds, c.apply(ds, raw, &answer)
 }
 
@@ -183,7 +226,11 @@ func (c *checker) written(ctx context.Context, ds *appsv1.DaemonSet, manifest []
 
 // inNamespace is a manifest with what every stored DaemonSet says: its namespace.
 func inNamespace(namespace string, manifest []byte) ([]byte, error) {
-	return jsonpatch.MergePatch(manifest, fmt.Appendf(nil, `{"metadata":{"namespace":%q}}`, namespace))
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]string{"namespace": namespace}})
+	if err != nil {
+		return nil, err
+	}
+	return jsonpatch.MergePatch(manifest, patch)
 }
 
 // ask puts the object before the server's code, in the review that the API server would send.

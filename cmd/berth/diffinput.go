@@ -50,7 +50,7 @@ func (o *diffOptions) read(ctx context.Context, stdin io.Reader) (*diffInput, er
 	if err := readPaths(&files, stdin, o.changes.files); err != nil {
 		return nil, err
 	}
-	if err := readPaths(&changes, stdin, o.changes.policies, o.changes.namespaces, o.changes.nodes); err != nil {
+	if err := readFacts(&changes, stdin, o.changes.policies, o.changes.namespaces, o.changes.nodes); err != nil {
 		return nil, err
 	}
 	offline := !o.cluster.named() && len(files.Nodes) > 0
@@ -62,6 +62,9 @@ func (o *diffOptions) read(ctx context.Context, stdin io.Reader) (*diffInput, er
 		return nil, err
 	}
 	if offline {
+		if len(changes.DaemonSets) > 0 {
+			return nil, fmt.Errorf("%s: without a cluster nothing is applied: leave the DaemonSet out of --policies, --namespaces and --nodes, or ask a cluster with --context", changes.DaemonSets[0].Field(""))
+		}
 		if err := input.addStored(cmp.Or(o.cluster.namespace, metav1.NamespaceDefault)); err != nil {
 			return nil, err
 		}
@@ -82,10 +85,34 @@ func (o *diffOptions) read(ctx context.Context, stdin io.Reader) (*diffInput, er
 	return input, input.addLive(ctx, live)
 }
 
-func readPaths(set *manifests.Set, stdin io.Reader, lists ...[]string) error {
-	for _, path := range slices.Concat(lists...) {
+func readPaths(set *manifests.Set, stdin io.Reader, paths []string) error {
+	for _, path := range paths {
 		if err := set.ReadPath(path, stdin); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// readFacts reads what the flags --policies, --namespaces and --nodes name. One that has none of its kind is named wrongly.
+func readFacts(set *manifests.Set, stdin io.Reader, policies, namespaces, nodes []string) error {
+	for _, facts := range []struct {
+		flag, kind string
+		paths      []string
+		read       func() int
+	}{
+		{"policies", "PlacementPolicy", policies, func() int { return len(set.Policies) }},
+		{"namespaces", "Namespace", namespaces, func() int { return len(set.Namespaces) }},
+		{"nodes", "Node", nodes, func() int { return len(set.Nodes) }},
+	} {
+		for _, path := range facts.paths {
+			problems := len(set.Problems)
+			if err := set.ReadPath(path, stdin); err != nil {
+				return err
+			}
+			if facts.read() == 0 && len(set.Problems) == problems {
+				return fmt.Errorf("--%s=%s: no %s is in it", facts.flag, path, facts.kind)
+			}
 		}
 	}
 	return nil

@@ -109,7 +109,7 @@ func TestWhatAMapCannotBeDrawnOfIsOneClearError(t *testing.T) {
 		{"broken YAML", "a: [", "-f -", "(stdin): yaml: "},
 		{"no DaemonSet", mapNodes, "-f -", "no DaemonSet is in -: add what kubectl get daemonsets -A -o yaml prints"},
 		{"no nodes", ds, "-f -", "no node is in -: add what kubectl get nodes -o yaml prints"},
-		{"a DaemonSet of a wrong type", mapNodes + "---\n{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: a}, spec: 1}", "-f -", "(stdin):4:1: DaemonSet/a: "},
+		{"a DaemonSet of a wrong type", mapNodes + "---\n{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: a}, spec: 1}", "-f -", "(stdin):4:61: DaemonSet/a: spec: must be an object, and is a number"},
 		{"no DaemonSet in the namespace", mapNodes + ds, "-f - -n other", "there is no DaemonSet in other: nothing to draw"},
 		{"files and a cluster", "", "-f - --context x", "files are named and a cluster: the map is of one or the other"},
 		{"no cluster", "", "--kubeconfig " + empty, "find the API server: "},
