@@ -37,6 +37,10 @@ func TestAPolicyThatMeansNothingIsRejectedByTheAPIServer(t *testing.T) {
 			if !strings.Contains(stderr, test.want) {
 				t.Errorf("kubectl said\n%s\nand nothing of\n%s", stderr, test.want)
 			}
+			manifest := policyManifest(t, "nowhere", "bad", test.spec)
+			if stdout, _, err := cp.Run(t.Context(), manifest, berth.Binary, "check", "-f", "-"); exitCode(err) != 1 {
+				t.Errorf("berth check ends with %v, and says\n%s", err, stdout)
+			}
 		})
 	}
 }

@@ -20,7 +20,7 @@ func compileRequirements(path *field.Path, list []v1alpha1.NodeRequirement) (exp
 	for i, from := range list {
 		at := path.Index(i)
 		requirement := corev1.NodeSelectorRequirement{Key: from.Key, Operator: from.Operator, Values: slices.Clone(valueSet(from.Values))}
-		errs = append(errs, validateRequirement(at, &requirement)...)
+		errs = append(errs, validateRequirement(at, &requirement, validateLabelValue)...)
 		if compares := from.Operator == corev1.NodeSelectorOpGt || from.Operator == corev1.NodeSelectorOpLt; compares && len(from.Values) == 1 && !isInteger(from.Values[0]) {
 			errs = append(errs, field.Invalid(at.Child("values"), from.Values, wantInteger))
 		}

@@ -36,7 +36,7 @@ func Validate(path *field.Path, spec *corev1.PodSpec) field.ErrorList {
 			errs = append(errs, field.Required(at, "at least one term has to be there"))
 		}
 		for i := range required.NodeSelectorTerms {
-			errs = append(errs, validateTerm(at.Index(i), &required.NodeSelectorTerms[i])...)
+			errs = append(errs, validateTerm(at.Index(i), &required.NodeSelectorTerms[i], validateLabelValue)...)
 		}
 	}
 	for i := range affinity.PreferredDuringSchedulingIgnoredDuringExecution {
@@ -45,15 +45,19 @@ func Validate(path *field.Path, spec *corev1.PodSpec) field.ErrorList {
 		if preferred.Weight < 1 || preferred.Weight > 100 {
 			errs = append(errs, field.Invalid(at.Child("weight"), preferred.Weight, "must be from 1 to 100"))
 		}
+		errs = append(errs, validateTerm(at.Child("preference"), &preferred.Preference, anyValue)...)
 	}
 	return errs
 }
 
+// anyValue takes what no node label can be: preferences may.
+func anyValue(*field.Path, string) field.ErrorList { return nil }
+
 // validateTerm is ValidateNodeSelectorTerm.
-func validateTerm(path *field.Path, term *corev1.NodeSelectorTerm) field.ErrorList {
+func validateTerm(path *field.Path, term *corev1.NodeSelectorTerm, valid func(*field.Path, string) field.ErrorList) field.ErrorList {
 	var errs field.ErrorList
 	for i := range term.MatchExpressions {
-		errs = append(errs, validateRequirement(path.Child("matchExpressions").Index(i), &term.MatchExpressions[i])...)
+		errs = append(errs, validateRequirement(path.Child("matchExpressions").Index(i), &term.MatchExpressions[i], valid)...)
 	}
 	for i, from := range term.MatchFields {
 		at := path.Child("matchFields").Index(i)
@@ -73,7 +77,7 @@ func validateTerm(path *field.Path, term *corev1.NodeSelectorTerm) field.ErrorLi
 const wantInteger = "the operators Gt and Lt need one value, an integer of at most 18 digits without a sign"
 
 // validateRequirement is ValidateNodeSelectorRequirement.
-func validateRequirement(at *field.Path, from *corev1.NodeSelectorRequirement) field.ErrorList {
+func validateRequirement(at *field.Path, from *corev1.NodeSelectorRequirement, valid func(*field.Path, string) field.ErrorList) field.ErrorList {
 	errs := validation.ValidateLabelName(from.Key, at.Child("key"))
 	switch from.Operator {
 	case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
@@ -94,7 +98,7 @@ func validateRequirement(at *field.Path, from *corev1.NodeSelectorRequirement) f
 			corev1.NodeSelectorOpDoesNotExist, corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt)...)
 	}
 	for i, value := range from.Values {
-		errs = append(errs, validateLabelValue(at.Child("values").Index(i), value)...)
+		errs = append(errs, valid(at.Child("values").Index(i), value)...)
 	}
 	return errs
 }
