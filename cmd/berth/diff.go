@@ -45,8 +45,8 @@ has is the cluster, DaemonSets that exist included, and nobody is asked.
 NODE is a node's name, or a label selector such as pool=a. All selectors see the
 nodes as they are before --label, --unlabel, --taint and --remove.
 
-It ends with 0 when nothing moves, with 1 when something does or is denied, and with 2
-when it could not run.`,
+It ends with 0 when nothing moves, with 1 when something does, or is denied or warned
+of, and with 2 when it could not run.`,
 		Example: `  # Which pods does this taint delete?
   berth diff --taint n-1:gpu=true:NoExecute
 

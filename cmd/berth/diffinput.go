@@ -73,7 +73,9 @@ func (o *diffOptions) read(ctx context.Context, stdin io.Reader) (*diffInput, er
 		return input, err
 	}
 	live, err := o.cluster.connect()
-	if err != nil {
+	if err != nil && !o.cluster.named() {
+		return nil, fmt.Errorf("no Nodes are among -f, so a cluster has to be asked, and there is none: add what kubectl get nodes -o yaml prints, or name a cluster with --context: %w", err)
+	} else if err != nil {
 		return nil, err
 	}
 	if err := live.addFacts(ctx, input.before); err != nil {

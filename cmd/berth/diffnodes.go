@@ -169,7 +169,11 @@ func (f *nodeFlags) apply(nodes []*corev1.Node) ([]*corev1.Node, error) {
 			done = edit.do(edited[node.Name]) || done
 		}
 		if found == 0 {
-			return nil, fmt.Errorf("%s: there is no such node among %d: kubectl get nodes --show-labels lists them", edit.flag, len(nodes))
+			as := "a node's name"
+			if edit.nodes != nil {
+				as = "the label selector " + edit.nodes.String()
+			}
+			return nil, fmt.Errorf("%s: there is no such node among %d; it was read as %s: kubectl get nodes --show-labels lists them", edit.flag, len(nodes), as)
 		}
 		if edit.do != nil && !done {
 			return nil, fmt.Errorf("%s: no such node has that: kubectl describe node says what they have", edit.flag)
