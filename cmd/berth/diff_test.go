@@ -205,7 +205,7 @@ func TestWhatDiffCannotRunOnIsOneClearError(t *testing.T) {
 		"a policy that does not work": {[]string{"--policies", brokenPolicy}, brokenPolicy + ":4:123: PlacementPolicy/broken: spec.matchConditions[0].expression: Invalid value:"},
 		"a policy's unknown field":    {[]string{"--policies", policyOf(t, "p", "nodeSelectr: {a: b}")}, `PlacementPolicy/p: unknown field "spec.nodeSelectr": the API server would drop it`},
 		"nothing that changes":        {[]string{"--policies", writeFile(t, "pod.yaml", "{apiVersion: v1, kind: Pod}")}, "pod.yaml: no PlacementPolicy is in it"},
-		"a DaemonSet that changes":    {[]string{"--policies", policyOf(t, "zone", "nodeSelector: {zone: b}"), "--nodes", writeFile(t, "ds.yaml", "{apiVersion: v1, kind: Node, metadata: {name: n-1}}\n" + daemonSet("", ""))}, "ds.yaml:3:1: without a cluster nothing is applied"},
+		"a DaemonSet that changes":    {[]string{"--policies", policyOf(t, "zone", "nodeSelector: {zone: b}"), "--nodes", writeFile(t, "ds.yaml", "{apiVersion: v1, kind: Node, metadata: {name: n-1}}\n"+daemonSet("", ""))}, "ds.yaml:3:1: without a cluster nothing is applied"},
 		"no such policy":              {[]string{"--delete=nope"}, "--delete=nope: there is no PlacementPolicy of this name: kubectl get placementpolicies lists them"},
 		"no such node":                {[]string{"--label=n-9:a=b"}, "--label=n-9:a=b: there is no such node among 3; it was read as a node's name: kubectl get nodes --show-labels lists them"},
 		"no node has the labels":      {[]string{"--remove=zone=c"}, "--remove=zone=c: there is no such node among 3; it was read as the label selector zone=c: "},

@@ -14,10 +14,13 @@ import (
 	"github.com/spf13/cobra"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	admissionv1client "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
 	"k8s.io/client-go/util/retry"
+
+	"berth.dev/berth/api/v1alpha1"
 )
 
 const (
@@ -39,10 +42,11 @@ func newEnforceCommand() *cobra.Command {
 		Short: "Set failurePolicy Fail once berth answers",
 		Long: `Set failurePolicy Fail once berth answers.
 
-It waits until replicas of the Deployment have been ready for 5 s and the API server
-has been told to trust them. Then it sets failurePolicy of the ordinary webhooks to
-Fail. The Helm chart runs it in a Job after an installation, so that no write fails
-before there is somebody to ask.`,
+It waits until replicas of the Deployment have been ready for 5 s, the API server has
+been told to trust them, and reaches them: asked by a dry run whether it would store a
+PlacementPolicy that berth denies, it says so. Then failurePolicy of the ordinary
+webhooks is set to Fail. The Helm chart runs this in a Job after an installation, so
+that no write fails before there is somebody to ask.`,
 		Example: `  berth enforce --deployment berth-system/berth --webhook-configurations berth`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -147,7 +151,25 @@ func (e *enforcer) unready(ctx context.Context) error {
 			return errors.New("caBundle of the webhook configurations " + e.configured)
 		}
 	}
-	return nil
+	return e.reached(ctx)
+}
+
+// probe is a policy that the API server's schema takes, and berth denies: nobody has declared what it asks for.
+const probe = `{"apiVersion":"berth.dev/v1alpha1","kind":"PlacementPolicy","metadata":{"name":"berth-enforce"},` +
+	`"spec":{"nodeChecks":{},"matchConditions":[{"name":"does-not-compile","expression":"berthIsAsked"}]}}`
+
+// reached says why the API server has not asked berth; nil: it has.
+func (e *enforcer) reached(ctx context.Context) error {
+	err := e.hooks.RESTClient().Post().AbsPath("/apis", v1alpha1.GroupVersion.String(), "placementpolicies").
+		Param("dryRun", metav1.DryRunAll).SetHeader("Content-Type", runtime.ContentTypeJSON).Body([]byte(probe)).Do(ctx).Error()
+	switch {
+	case err == nil:
+		return errors.New("the API server to reach berth: it did not ask it about a PlacementPolicy; may it connect to the pods of " + e.deployment +
+			", on the port of the webhook? With webhook.caBundle, does that fit the certificate?")
+	case strings.Contains(err.Error(), "policies.berth.dev"):
+		return nil
+	}
+	return explain(err)
 }
 
 // What the API server is told: to refuse what it could not ask about, and to ask whether everything is there.
