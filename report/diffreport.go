@@ -135,15 +135,20 @@ func (t *DiffTotal) add(m *DaemonSetMove) {
 	}
 }
 
-// remark is what berth says of a write.
+// remark is what berth says of a write, and what becomes of the write.
 type remark struct{ outcome, text string }
+
+const (
+	denied = "denied"
+	warned = "warned"
+)
 
 func (m *DaemonSetMove) remarks() (remarks []remark) {
 	for _, text := range m.Denied {
-		remarks = append(remarks, remark{"denied", text})
+		remarks = append(remarks, remark{denied, text})
 	}
 	for _, text := range m.Warned {
-		remarks = append(remarks, remark{"warned", text})
+		remarks = append(remarks, remark{warned, text})
 	}
 	return remarks
 }

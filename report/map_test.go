@@ -112,6 +112,14 @@ func TestWhoExcludesANode(t *testing.T) {
 	}
 }
 
+func TestNothingInTheTextOfAMapIsACommandForTheTerminalOrTheCISystem(t *testing.T) {
+	b := report.NewMapBuilder([]*corev1.Node{mapNode(hostile, hostile, hostile)})
+	b.Add(&report.Explanation{Namespace: hostile, Name: hostile}, report.Amount{}, []coverage.Node{{Name: hostile, State: coverage.Missing, Reason: hostile}})
+	m := b.Map()
+	m.Title, m.Unknown = hostile, []string{hostile}
+	expectHarmless(t, "the text", writeMap(t, m, "text"))
+}
+
 func TestAMapGoesIntoFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "map.svg")
 	var out bytes.Buffer

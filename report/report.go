@@ -2,6 +2,7 @@
 //
 //	report.go    what there is to say
 //	formats.go   the formats by name, and where each is written to
+//	text.go      what the formats for people have in common
 //	table.go     table and wide
 //	structured.go  yaml, json and diff
 //	ci.go        github and junit
@@ -44,10 +45,15 @@ type Verdict string
 const (
 	Denied    Verdict = "Denied"    // it is refused
 	Changed   Verdict = "Changed"   // berth adds to it
-	Unchanged Verdict = "Unchanged" // policies apply, and there is nothing to add
+	Unchanged Verdict = "Unchanged" // berth adds nothing: no policy applies, or it has all that they require
 	NoPolicy  Verdict = "NoPolicy"  // no policy is for its namespace
 	Excluded  Verdict = "Excluded"  // the webhook configurations leave it out
 )
+
+// rank puts first what somebody may want to look at.
+func (v Verdict) rank() int {
+	return slices.Index([]Verdict{Denied, Changed, Unchanged, NoPolicy, Excluded}, v)
+}
 
 // DaemonSet is what was found out about one.
 type DaemonSet struct {

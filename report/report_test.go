@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
@@ -141,6 +142,30 @@ func TestMarkdownFitsACommentAndSaysWhatDidNot(t *testing.T) {
 	}
 }
 
+// A comment has room for less than 2000 of anything.
+func TestInMarkdownWhatToMendComesBeforeTheDaemonSetsAndThoseThatChangeBeforeOthers(t *testing.T) {
+	last := report.Finding{Rule: "r", Severity: report.Error, Object: "o", Message: "the last is denied"}
+	var daemonSets []report.DaemonSet
+	for i := range 2000 {
+		daemonSets = append(daemonSets, report.DaemonSet{Namespace: "n", Name: fmt.Sprint("unchanged-", i), Verdict: report.Unchanged})
+	}
+	daemonSets = append(daemonSets, report.DaemonSet{Namespace: "n", Name: "w", Verdict: report.Changed, Findings: []report.Finding{{Severity: report.Warning, Message: "warned"}}},
+		report.DaemonSet{Namespace: "n", Name: "z", Verdict: report.Denied, Findings: []report.Finding{last}})
+	expectOrder(t, write(t, report.New(daemonSets, nil), "markdown"), last.Message, "warned", "| n/z | Denied ", "| n/w | Changed ", "| n/unchanged-0 | Unchanged ", " did not fit.")
+}
+
+// expectOrder expects that these are there, one after the other.
+func expectOrder(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		_, after, found := strings.Cut(text, part)
+		if !found {
+			t.Fatalf("%q is not there, or too early, in %d bytes: …%q", part, len(text), text[:min(len(text), 300)])
+		}
+		text = after
+	}
+}
+
 func TestAnOutputIsAFormatAndMaybeAFile(t *testing.T) {
 	for text, want := range map[string]report.Output{"table": {Format: "table"}, "sarif=out.sarif": {Format: "sarif", File: "out.sarif"}} {
 		if got, err := report.ParseOutput(text); err != nil || got != want {
@@ -170,21 +195,54 @@ func TestSeverityDecidesWhatFails(t *testing.T) {
 	}
 }
 
-func TestNothingInAFileIsACommandForTheTerminalOrTheCISystem(t *testing.T) {
-	const hostile = "a\x1b[31m\n::add-mask::b\t@all <img src=x> | `c`"
-	r := report.New([]report.DaemonSet{{Namespace: hostile, Name: hostile, Verdict: report.Changed, Policies: []string{"p"}}}, []report.Finding{{
-		Rule: "r", Severity: report.Error, Object: hostile, Message: hostile, Place: report.Place{File: "f", Line: 1, Column: 1},
-	}})
-	for _, format := range []string{"table", "wide", "github", "markdown"} {
-		got := write(t, r, format)
-		for line := range strings.Lines(got) {
-			if line := strings.TrimSpace(line); strings.HasPrefix(line, "::add-mask") || format != "github" && strings.HasPrefix(line, "::") {
-				t.Errorf("%s has the line %q", format, line)
-			}
+// hostile has what terminals, CI systems and Markdown take for something else than text.
+const hostile = "a\x1b[31m\a\b\x7f\u009b\u202e\n::add-mask::b\t@all <img src=x> | `c`"
+
+// expectHarmless expects that no line is a command of GitHub's, and that a terminal shows the text and does nothing else.
+func expectHarmless(t *testing.T, format, got string) {
+	t.Helper()
+	for line := range strings.Lines(got) {
+		if strings.HasPrefix(strings.TrimSpace(line), "::") {
+			t.Errorf("%s has the line %q", format, line)
 		}
-		isTable := format == "table" || format == "wide"
-		if isTable && strings.Contains(got, "\x1b") || format == "markdown" && (strings.Contains(got, "<img") || strings.Contains(got, "@all")) {
-			t.Errorf("%s is %q", format, got)
+	}
+	if i := strings.IndexFunc(got, func(r rune) bool { return r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf) }); i >= 0 {
+		t.Errorf("%s has %q", format, got[i:])
+	}
+	markup, _, _ := strings.Cut(got, "```")
+	if format == "markdown" && (strings.Contains(markup, "<img") || strings.Contains(markup, "@all")) {
+		t.Errorf("%s is %q", format, markup)
+	}
+}
+
+func TestNothingInAFileOrItsNameIsACommandForTheTerminalOrTheCISystem(t *testing.T) {
+	place := report.Place{File: hostile, Line: 1, Column: 1, Source: hostile}
+	r := report.New([]report.DaemonSet{{
+		Namespace: hostile, Name: hostile, Verdict: report.Changed, Policies: []string{hostile}, Place: place,
+		Diff:  "--- " + hostile + "\n+++ " + hostile + " with berth\n@@ -1 +1 @@\n-a\n+b\n",
+		Nodes: &coverage.Coverage{Total: 1, Excluded: []coverage.Group{{Reason: hostile, Nodes: []string{hostile}}}},
+	}}, []report.Finding{
+		{Rule: "r", Severity: report.Error, Object: hostile, Message: hostile, Place: place},
+		{Rule: "r", Severity: report.Error, Object: hostile, Message: hostile, Place: report.Place{File: hostile}},
+	})
+	for _, format := range []string{"table", "wide", "diff", "markdown"} {
+		expectHarmless(t, format, write(t, r, format))
+	}
+	for line := range strings.Lines(write(t, r, "github")) {
+		if !strings.HasPrefix(line, "::error ") {
+			t.Errorf("GitHub gets the line %q", line)
+		}
+	}
+}
+
+func TestAPlaceIsWrittenAsTheFileIsCalled(t *testing.T) {
+	for place, want := range map[report.Place]string{
+		{File: " two  spaces.yaml", Line: 1, Column: 2}:           " two  spaces.yaml:1:2",
+		{File: "a\nb\u202e.yaml"}:                                 "a\uFFFDb\uFFFD.yaml",
+		{File: "a\x1b", Line: 1, Column: 2, Source: "b\r\u2028c"}: "a^[:1:2 (b\\r\uFFFDc)",
+	} {
+		if got := place.String(); got != want {
+			t.Errorf("%q is %q, want %q", place.File, got, want)
 		}
 	}
 }
