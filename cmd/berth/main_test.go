@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -141,6 +142,19 @@ func TestAWrongCommandLineSaysWhatToDo(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestNoLineOfAnErrorIsACommandForTheTerminalOrTheCISystem(t *testing.T) {
+	_, err := run(t, "check", "-f", "x\n::warning title=t::\x1b\u202epwned\n.yaml")
+	if err == nil {
+		t.Fatal("no error")
+	}
+	var said strings.Builder
+	writeError(&said, fmt.Errorf("%w\nSay where it is", err))
+	const name = "x\n  | ::warning title=t::^[\uFFFDpwned\n  | .yaml"
+	if diff := cmp.Diff("error: stat "+name+": no such file or directory\n  | Say where it is\n", said.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
