@@ -90,6 +90,17 @@ type Place struct {
 	Source string `json:"source,omitempty"`
 }
 
+// stdin is what a file is called that is standard input.
+const stdin = "(stdin)"
+
+// toOpen is the place for those who open files: what came from standard input is at its template, whose lines are not known.
+func (p Place) toOpen() Place {
+	if p.File == stdin && p.Source != "" {
+		return Place{File: p.Source}
+	}
+	return p
+}
+
 // Severity is how bad a finding is.
 type Severity string
 
@@ -111,6 +122,15 @@ type Finding struct {
 	Field   string `json:"field,omitempty"`
 	Message string `json:"message"`
 	Place   Place  `json:"place"`
+}
+
+// whole is the message with what it is about, for formats that show the place apart and have no room there for the template.
+func (f *Finding) whole() string {
+	text := f.Object + ": " + f.Message
+	if f.Place.Source != "" {
+		text += " (" + f.Place.Source + ")"
+	}
+	return text
 }
 
 // New puts everything into its order, and counts.

@@ -108,6 +108,43 @@ func TestSARIFIsValidByItsSchemaAndEveryRuleIsDescribed(t *testing.T) {
 	}
 }
 
+// A rendered file has lines that can be shown; standard input has none, but the template has a name.
+func TestSARIFAndGitHubNameTheTemplateAndPlacesAreWrittenAsTheyTakeThem(t *testing.T) {
+	var findings []report.Finding
+	for _, place := range []report.Place{
+		{File: "(stdin)", Line: 3, Column: 1, Source: "chart/ds.yaml"}, {File: "(stdin)", Line: 4, Column: 1},
+		{File: "a b%,:\n.yaml", Line: 5, Column: 1}, {File: "rendered.yaml", Line: 6, Column: 1, Source: "chart/ds.yaml"},
+	} {
+		findings = append(findings, report.Finding{Rule: "r", Severity: report.Error, Object: "o", Message: "m", Place: place})
+	}
+	r := report.New(nil, findings)
+	parsed, err := sarif.FromString(write(t, r, "sarif"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []string
+	for _, result := range parsed.Runs[0].Results {
+		at := result.Locations[0].PhysicalLocation
+		text := *at.ArtifactLocation.URI
+		if at.Region != nil {
+			text += fmt.Sprintf(" %d:%d", *at.Region.StartLine, *at.Region.StartColumn)
+		}
+		results = append(results, text+" "+*result.Message.Text)
+	}
+	want := []string{"chart/ds.yaml o: m (chart/ds.yaml)", "%28stdin%29 4:1 o: m", "./a%20b%25,:%0A.yaml 5:1 o: m", "rendered.yaml 6:1 o: m (chart/ds.yaml)"}
+	if diff := cmp.Diff(want, results); diff != "" {
+		t.Errorf("SARIF (-want +got):\n%s", diff)
+	}
+	github := `::error file=chart/ds.yaml,title=berth%3A r::o: m (chart/ds.yaml)
+::error file=(stdin),line=4,col=1,title=berth%3A r::o: m
+::error file=a b%25%2C%3A%0A.yaml,line=5,col=1,title=berth%3A r::o: m
+::error file=rendered.yaml,line=6,col=1,title=berth%3A r::o: m (chart/ds.yaml)
+`
+	if diff := cmp.Diff(github, write(t, r, "github")); diff != "" {
+		t.Errorf("GitHub (-want +got):\n%s", diff)
+	}
+}
+
 func TestJUnitIsXMLWithAFailureForEachThatHasAnError(t *testing.T) {
 	var suites struct {
 		Tests    int `xml:"tests,attr"`
