@@ -173,7 +173,10 @@ func DiffFormats() []string { return diffFormats.names() }
 // ParseDiffOutput reads FORMAT[=FILE] of a DiffReport.
 func ParseDiffOutput(text string) (Output, error) { return diffFormats.parse(text) }
 
-// Write writes the report to all outputs, those without a file to stdout.
+// summary is one line.
+func (r *DiffReport) summary() string { return r.Summary.String() }
+
+// Write writes the report to all outputs, as that of a Report does.
 func (r *DiffReport) Write(outputs []Output, stdout io.Writer) error {
 	return diffFormats.write(outputs, stdout, r)
 }

@@ -159,6 +159,9 @@ func New(daemonSets []DaemonSet, findings []Finding) *Report {
 	return r
 }
 
+// summary is one line.
+func (r *Report) summary() string { return r.Summary.String() }
+
 // All is every finding, the worst first, and then by its place.
 func (r *Report) All() []Finding {
 	all := slices.Clone(r.Findings)

@@ -215,11 +215,42 @@ func TestAnOutputIsAFormatAndMaybeAFile(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "out")
-	if err := found().Write([]report.Output{{Format: "json", File: path}}, nil); err != nil {
+	if err := found().Write([]report.Output{{Format: "json", File: path}}, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if content, err := os.ReadFile(path); err != nil || string(content) != write(t, found(), "json") {
 		t.Errorf("the file has %s: %v", content, err)
+	}
+}
+
+func TestOneOutputThatFailsDoesNotStopTheOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out")
+	var stdout bytes.Buffer
+	err := found().Write([]report.Output{{Format: "json", File: "/nowhere/a"}, {Format: "table"}, {Format: "yaml", File: "/nowhere/b"}, {Format: "sarif", File: path}}, &stdout)
+	want := "write the report as json: open /nowhere/a: no such file or directory\nwrite the report as yaml: open /nowhere/b: no such file or directory"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != write(t, found(), "sarif") || stdout.String() != write(t, found(), "table") {
+		t.Errorf("%v; the file has %s, and stdout is %s", err, content, &stdout)
+	}
+}
+
+func TestWhereAllGoesIntoFilesStandardOutputGetsALine(t *testing.T) {
+	for want, r := range map[string]interface {
+		Write(outputs []report.Output, stdout io.Writer) error
+	}{
+		"3 DaemonSets checked: 2 errors, 1 warning, 1 note\n": found(), "5 of 7 DaemonSets affected, 6 nodes\n": moved(),
+	} {
+		var stdout bytes.Buffer
+		if err := r.Write([]report.Output{{Format: "json", File: filepath.Join(t.TempDir(), "out")}}, &stdout); err != nil || stdout.String() != want {
+			t.Errorf("%v, and stdout is %q, want %q", err, &stdout, want)
+		}
+	}
+	var stdout bytes.Buffer
+	if err := explained().Write(report.Output{Format: "json", File: filepath.Join(t.TempDir(), "out")}, &stdout); err != nil ||
+		stdout.String() != "DaemonSet logging/agent runs on 2 of the 3 nodes that it should run on, of 8 nodes in all\n" {
+		t.Errorf("%v, and stdout is %q", err, &stdout)
 	}
 }
 

@@ -90,6 +90,22 @@ func TestAWrongCommandLineSaysWhatToDo(t *testing.T) {
 			args: []string{"sail"},
 			want: `unknown command "sail" for "berth"`,
 		},
+		"a file without its flag": {
+			args: []string{"check", "agents.yaml"},
+			want: "agents.yaml: files are named with -f",
+		},
+		"a file to compare without its flag": {
+			args: []string{"diff", "agents.yaml", "-f", "cluster.yaml"},
+			want: "agents.yaml: files are named with -f",
+		},
+		"a file to draw without its flag": {
+			args: []string{"map", "agents.yaml"},
+			want: "agents.yaml: files are named with -f",
+		},
+		"two outputs into one file": {
+			args: []string{"check", "-o", "json=out", "-o", "table", "-o", "yaml", "-o", "yaml=./out"},
+			want: "--output=yaml=./out: another output goes into this file",
+		},
 		"no such flag": {
 			args: []string{"serve", "--port=1"},
 			want: "unknown flag: --port\nSee 'berth serve --help' for usage",

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -45,7 +44,7 @@ with 0, and with 2 when it could not run.`,
   # From files, where no cluster is at hand
   kubectl get daemonsets,nodes,pods,namespaces,placementpolicies -A -o yaml > cluster.yaml
   berth map -f cluster.yaml -o html=map.html -o svg=map.svg`,
-		Args: cobra.NoArgs,
+		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},
@@ -67,13 +66,9 @@ func (o *mapOptions) flagGroups() []flagGroup {
 }
 
 func (o *mapOptions) run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
-	var outputs []report.Output
-	for _, text := range o.outputs {
-		output, err := report.ParseMapOutput(text)
-		if err != nil {
-			return fmt.Errorf("--output=%s: %w", text, err)
-		}
-		outputs = append(outputs, output)
+	outputs, err := parseOutputs(o.outputs, report.ParseMapOutput)
+	if err != nil {
+		return err
 	}
 	excluded, err := o.scope.excluded()
 	if err != nil {
