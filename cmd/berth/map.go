@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"berth.dev/berth/placement"
 	"berth.dev/berth/report"
 )
 
@@ -16,7 +17,9 @@ type mapOptions struct {
 	files   []string
 	cluster clusterFlags
 	scope   scopeFlags
-	outputs []string
+
+	poolLabels []string
+	outputs    []string
 }
 
 func newMapCommand() *cobra.Command {
@@ -60,6 +63,7 @@ func (o *mapOptions) flagGroups() []flagGroup {
 	input.flags.Lookup("namespace").Usage = "only DaemonSets of this `namespace` (default: all)"
 	output := newFlagGroup("Output")
 	output.flags.StringArrayVarP(&o.outputs, "output", "o", []string{"text"}, "`format`, or format=file: "+strings.Join(report.MapFormats(), ", ")+"; may be given more than once")
+	output.flags.StringSliceVar(&o.poolLabels, "pool-label", placement.PoolLabels(), "`keys` of the labels that name a node's pool: the first that it has counts")
 	scope := o.scope.group()
 	scope.title = "Scope, where the webhook configurations are not known"
 	return []flagGroup{input, output, scope}
@@ -86,7 +90,7 @@ func (o *mapOptions) run(ctx context.Context, stdin io.Reader, stdout io.Writer)
 	if err != nil {
 		return err
 	}
-	m := mapper{facts: facts, excluded: excluded, namespace: o.cluster.namespace}
+	m := mapper{facts: facts, excluded: excluded, namespace: o.cluster.namespace, poolLabels: o.poolLabels}
 	drawn, err := m.draw(ctx)
 	if err != nil {
 		return err
