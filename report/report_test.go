@@ -264,13 +264,13 @@ func TestSeverityDecidesWhatFails(t *testing.T) {
 }
 
 // hostile has what terminals, CI systems and Markdown take for something else than text.
-const hostile = "a\x1b[31m\a\b\x7f\u009b\u202e\n::add-mask::b\t@all <img src=x> | `c`"
+const hostile = "::group::a\x1b[31m\a\b\x7f\u009b\u202e\n::add-mask::b\t@all <img src=x> | `c` ##[group] ##vso[a]"
 
-// expectHarmless expects that no line is a command of GitHub's, and that a terminal shows the text and does nothing else.
+// expectHarmless expects that no line is a command of a CI system, and that a terminal shows the text and does nothing else.
 func expectHarmless(t *testing.T, format, got string) {
 	t.Helper()
 	for line := range strings.Lines(got) {
-		if strings.HasPrefix(strings.TrimSpace(line), "::") {
+		if strings.HasPrefix(strings.TrimSpace(line), "::") || strings.Contains(line, "##[") || strings.Contains(line, "##vso[") {
 			t.Errorf("%s has the line %q", format, line)
 		}
 	}
@@ -287,7 +287,7 @@ func TestNothingInAFileOrItsNameIsACommandForTheTerminalOrTheCISystem(t *testing
 	place := report.Place{File: hostile, Line: 1, Column: 1, Source: hostile}
 	r := report.New([]report.DaemonSet{{
 		Namespace: hostile, Name: hostile, Verdict: report.Changed, Policies: []string{hostile}, Place: place,
-		Diff:  "--- " + hostile + "\n+++ " + hostile + " with berth\n@@ -1 +1 @@\n-a\n+b\n",
+		Diff:  "--- " + hostile + "\n+++ " + hostile + " with berth\n@@ -1 +1 @@\n-a\n+b\n   ::add-mask::\u202ec\n",
 		Nodes: &coverage.Coverage{Total: 1, Excluded: []coverage.Group{{Reason: hostile, Nodes: []string{hostile}}}},
 	}}, []report.Finding{
 		{Rule: "r", Severity: report.Error, Object: hostile, Message: hostile, Place: place},
@@ -306,6 +306,7 @@ func TestNothingInAFileOrItsNameIsACommandForTheTerminalOrTheCISystem(t *testing
 func TestAPlaceIsWrittenAsTheFileIsCalled(t *testing.T) {
 	for place, want := range map[report.Place]string{
 		{File: " two  spaces.yaml", Line: 1, Column: 2}:           " two  spaces.yaml:1:2",
+		{File: "::a.yaml", Line: 1, Column: 2}:                    "\uFFFD:a.yaml:1:2",
 		{File: "a\nb\u202e.yaml"}:                                 "a\uFFFDb\uFFFD.yaml",
 		{File: "a\x1b", Line: 1, Column: 2, Source: "b\r\u2028c"}: "a^[:1:2 (b\\r\uFFFDc)",
 	} {

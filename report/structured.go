@@ -35,7 +35,7 @@ func diff(w io.Writer, r *Report) error {
 	return nil
 }
 
-// diff is Diff with the name of the file, which stands in its first two lines, as it may be printed.
+// diff is Diff as it may be printed. The name of the file, which stands in its first two lines, has no end of a line.
 func (ds *DaemonSet) diff() string {
-	return strings.Replace(ds.Diff, ds.Place.File, visible(ds.Place.File), 2)
+	return visibleLines(strings.Replace(ds.Diff, ds.Place.File, visible(ds.Place.File), 2), "\n")
 }

@@ -13,27 +13,40 @@ import (
 // oneLine keeps what is in a file from beginning a line, which a CI system could take for a command.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// visible is text as it is, but for what a terminal or a CI system could take for a command or what hides other text: ESC is ^[,
-// and other controls, ends of lines and characters that only say how text is laid out are U+FFFD.
+// inLine is what CI systems take for a command wherever it stands in a line: GitHub Actions and Azure Pipelines.
+var inLine = strings.NewReplacer("##[", "#\uFFFD[", "##vso[", "#\uFFFDvso[")
+
+// visible is text as it is, but for what a terminal or a CI system could take for a command, and what hides other text: ESC is ^[,
+// a tab is a space, and other controls, ends of lines, characters that only say how text is laid out and the first of the colons
+// that begin a command of GitHub Actions are U+FFFD.
 func visible(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp):
 			return utf8.RuneError
 		}
 		return r
-	}, printers.EscapeTerminal(text))
+	}, inLine.Replace(printers.EscapeTerminal(text)))
+	if strings.HasPrefix(strings.TrimSpace(text), "::") {
+		text = strings.Replace(text, "::", "\uFFFD:", 1)
+	}
+	return text
 }
 
 // plain is text that is visible, and on one line.
 func plain(text string) string { return visible(oneLine(text)) }
 
-// Paragraph is text that is visible, in which a bar stands before each line but the first: no line can be a command.
-func Paragraph(text string) string {
-	lines := strings.Split(strings.ReplaceAll(text, "\t", " "), "\n")
+// Paragraph is text that is visible, with a bar before each line but the first.
+func Paragraph(text string) string { return visibleLines(text, "\n  | ") }
+
+func visibleLines(text, separator string) string {
+	lines := strings.Split(text, "\n")
 	for i := range lines {
 		lines[i] = visible(lines[i])
 	}
-	return strings.Join(lines, "\n  | ")
+	return strings.Join(lines, separator)
 }
 
 // say writes a line that is plain.

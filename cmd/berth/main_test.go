@@ -168,7 +168,7 @@ func TestNoLineOfAnErrorIsACommandForTheTerminalOrTheCISystem(t *testing.T) {
 	}
 	var said strings.Builder
 	writeError(&said, fmt.Errorf("%w\nSay where it is", err))
-	const name = "x\n  | ::warning title=t::^[\uFFFDpwned\n  | .yaml"
+	const name = "x\n  | \uFFFD:warning title=t::^[\uFFFDpwned\n  | .yaml"
 	if diff := cmp.Diff("error: stat "+name+": no such file or directory\n  | Say where it is\n", said.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
