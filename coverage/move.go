@@ -125,7 +125,7 @@ func (p *predicate) fate(node *corev1.Node) fate {
 // Pods is on which nodes a DaemonSet has pods, and what each of them requests.
 type Pods struct {
 	on       []fate // goes: there is none
-	requests requests
+	requests corev1.ResourceList
 }
 
 // Unmoved is the move of nothing.
@@ -145,7 +145,7 @@ func (n *Nodes) None() Pods { return Pods{on: make([]fate, len(n.all))} }
 
 // Running is the pods that a template has on the nodes as they were; also names nodes with pods that no longer belong there.
 func (n *Nodes) Running(pod *corev1.PodTemplateSpec, also []string) Pods {
-	pods := Pods{on: slices.Clone(n.of(pod).before), requests: requestsOf(&pod.Spec)}
+	pods := Pods{on: slices.Clone(n.of(pod).before), requests: RequestsOf(&pod.Spec)}
 	others := map[string]bool{}
 	for _, name := range also {
 		others[name] = true
@@ -174,7 +174,7 @@ func (n *Nodes) Rollout(pods Pods, pod *corev1.PodTemplateSpec) (Pods, Move) {
 }
 
 func (n *Nodes) move(pods Pods, pod *corev1.PodTemplateSpec, replaced bool) (Pods, Move) {
-	next := Pods{on: make([]fate, len(n.all)), requests: requestsOf(&pod.Spec)}
+	next := Pods{on: make([]fate, len(n.all)), requests: RequestsOf(&pod.Spec)}
 	fates := n.of(pod)
 	var move Move
 	lost, staying := map[string][]string{}, map[string][]string{}

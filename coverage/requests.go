@@ -32,11 +32,8 @@ func (n *Nodes) poolsBy(poolLabels []string) []string {
 		if node == nil {
 			node = n.all[i].before
 		}
-		for _, key := range poolLabels {
-			if value, labelled := node.Labels[key]; labelled {
-				pools[i], without = key+"="+value, NoPool
-				break
-			}
+		if pools[i] = PoolOf(node, poolLabels); pools[i] != "" {
+			without = NoPool
 		}
 	}
 	for i := range pools {
@@ -47,17 +44,23 @@ func (n *Nodes) poolsBy(poolLabels []string) []string {
 	return pools
 }
 
-// requests is what one pod requests.
-type requests struct{ cpu, memory resource.Quantity }
+// PoolOf is the first of the labels that the node has, as key=value; empty: it has none.
+func PoolOf(node *corev1.Node, poolLabels []string) string {
+	for _, key := range poolLabels {
+		if value, labelled := node.Labels[key]; labelled {
+			return key + "=" + value
+		}
+	}
+	return ""
+}
 
-// requestsOf is what the scheduler counts for a pod of a template. Where only a limit is said, that is the request, as the API
+// RequestsOf is what the scheduler counts for a pod of a template. Where only a limit is said, that is the request, as the API
 // server sets it in pods, but not in templates (k8s.io/kubernetes pkg/apis/core/v1 SetDefaults_Pod).
-func requestsOf(template *corev1.PodSpec) requests {
+func RequestsOf(template *corev1.PodSpec) corev1.ResourceList {
 	pod := &corev1.Pod{Spec: *template}
 	pod.Spec.Containers = defaulted(template.Containers)
 	pod.Spec.InitContainers = defaulted(template.InitContainers)
-	list := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
-	return requests{*list.Cpu(), *list.Memory()}
+	return resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
 }
 
 func defaulted(containers []corev1.Container) []corev1.Container {
@@ -85,10 +88,10 @@ func (t poolTally) of(pool string) *struct{ gained, freed, replaced int } {
 }
 
 // requests is what the pods request more than before, of the pools where that is anything.
-func (t poolTally) requests(before, after requests) (all []PoolRequests) {
+func (t poolTally) requests(before, after corev1.ResourceList) (all []PoolRequests) {
 	for _, pool := range slices.Sorted(maps.Keys(t)) {
 		n := t[pool]
-		more := func(before, after resource.Quantity) resource.Quantity {
+		more := func(before, after *resource.Quantity) resource.Quantity {
 			sum := after.DeepCopy()
 			sum.Mul(int64(n.gained + n.replaced))
 			freed := before.DeepCopy()
@@ -96,7 +99,7 @@ func (t poolTally) requests(before, after requests) (all []PoolRequests) {
 			sum.Sub(freed)
 			return sum
 		}
-		r := PoolRequests{Pool: pool, CPU: more(before.cpu, after.cpu), Memory: more(before.memory, after.memory)}
+		r := PoolRequests{Pool: pool, CPU: more(before.Cpu(), after.Cpu()), Memory: more(before.Memory(), after.Memory())}
 		if !r.CPU.IsZero() || !r.Memory.IsZero() {
 			all = append(all, r)
 		}

@@ -23,8 +23,12 @@ func github(w io.Writer, r *Report) error {
 	written := map[Severity]int{}
 	for _, f := range r.All() {
 		written[f.Severity]++
-		_, err := fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", githubCommands[f.Severity], githubProperty.Replace(f.Place.File),
-			f.Place.Line, f.Place.Column, githubProperty.Replace("berth: "+f.Rule), githubText.Replace(f.Object+": "+f.Message))
+		place := f.Place.toOpen()
+		at := "file=" + githubProperty.Replace(place.File)
+		if place.Line > 0 {
+			at += fmt.Sprintf(",line=%d,col=%d", place.Line, place.Column)
+		}
+		_, err := fmt.Fprintf(w, "::%s %s,title=%s::%s\n", githubCommands[f.Severity], at, githubProperty.Replace("berth: "+f.Rule), githubText.Replace(f.whole()))
 		if err != nil {
 			return err
 		}

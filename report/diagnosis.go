@@ -5,8 +5,6 @@ import (
 	"io"
 	"strings"
 
-	"k8s.io/cli-runtime/pkg/printers"
-
 	"berth.dev/berth/doctor"
 )
 
@@ -26,9 +24,9 @@ func WriteDiagnosis(w io.Writer, format string, d *doctor.Diagnosis) error {
 		fmt.Fprintf(&text, "%s\n", section.Name)
 		for _, f := range section.Findings {
 			sum[f.Outcome]++
-			fmt.Fprintf(&text, "  %s %s\n", marks[f.Outcome], oneLine(f.Message))
+			fmt.Fprintf(&text, "  %s %s\n", marks[f.Outcome], plain(f.Message))
 			if f.Advice != "" {
-				fmt.Fprintf(&text, "      %s\n", oneLine(f.Advice))
+				fmt.Fprintf(&text, "      %s\n", plain(f.Advice))
 			}
 			if f.Docs != "" {
 				fmt.Fprintf(&text, "      %s\n", f.Docs)
@@ -36,6 +34,6 @@ func WriteDiagnosis(w io.Writer, format string, d *doctor.Diagnosis) error {
 		}
 	}
 	fmt.Fprintf(&text, "\n%d ✓, %d ✗, %d could not be found out\n", sum[doctor.Good], sum[doctor.Bad], sum[doctor.Unknown])
-	_, err := io.WriteString(w, printers.EscapeTerminal(text.String()))
+	_, err := io.WriteString(w, text.String())
 	return err
 }

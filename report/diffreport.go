@@ -135,15 +135,20 @@ func (t *DiffTotal) add(m *DaemonSetMove) {
 	}
 }
 
-// remark is what berth says of a write.
+// remark is what berth says of a write, and what becomes of the write.
 type remark struct{ outcome, text string }
+
+const (
+	denied = "denied"
+	warned = "warned"
+)
 
 func (m *DaemonSetMove) remarks() (remarks []remark) {
 	for _, text := range m.Denied {
-		remarks = append(remarks, remark{"denied", text})
+		remarks = append(remarks, remark{denied, text})
 	}
 	for _, text := range m.Warned {
-		remarks = append(remarks, remark{"warned", text})
+		remarks = append(remarks, remark{warned, text})
 	}
 	return remarks
 }
@@ -168,7 +173,10 @@ func DiffFormats() []string { return diffFormats.names() }
 // ParseDiffOutput reads FORMAT[=FILE] of a DiffReport.
 func ParseDiffOutput(text string) (Output, error) { return diffFormats.parse(text) }
 
-// Write writes the report to all outputs, those without a file to stdout.
+// summary is one line.
+func (r *DiffReport) summary() string { return r.Summary.String() }
+
+// Write writes the report to all outputs, as that of a Report does.
 func (r *DiffReport) Write(outputs []Output, stdout io.Writer) error {
 	return diffFormats.write(outputs, stdout, r)
 }

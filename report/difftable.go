@@ -7,13 +7,9 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/cli-runtime/pkg/printers"
 
 	"berth.dev/berth/coverage"
 )
-
-// grid is rows of cells, the first of which is the header.
-type grid [][]string
 
 // diffTable is for a terminal: the sums, the pools, then a line for what moves of a DaemonSet.
 func diffTable(w io.Writer, r *DiffReport) error { return diffTabular(w, r, false) }
@@ -36,29 +32,18 @@ func diffTabular(w io.Writer, r *DiffReport, wide bool) error {
 	for i := range r.Moves {
 		m := &r.Moves[i]
 		for _, r := range m.remarks() {
-			text := fmt.Sprintf("%s/%s, %s: %s\n  %s\n\n", oneLine(m.Namespace), oneLine(m.Name), m.When, r.outcome, strings.ReplaceAll(r.text, "\n", "\n  | "))
-			if _, err := io.WriteString(w, printers.EscapeTerminal(text)); err != nil {
+			if _, err := fmt.Fprintf(w, "%s/%s, %s: %s\n  %s\n\n", plain(m.Namespace), plain(m.Name), m.When, r.outcome, Paragraph(r.text)); err != nil {
 				return err
 			}
 		}
 	}
 	for _, assumed := range r.Assumed {
-		if _, err := io.WriteString(w, printers.EscapeTerminal("note: "+oneLine(assumed)+"\n\n")); err != nil {
+		if _, err := fmt.Fprintf(w, "note: %s\n\n", plain(assumed)); err != nil {
 			return err
 		}
 	}
 	_, err := fmt.Fprintln(w, r.Summary)
 	return err
-}
-
-func (g grid) tabs(w io.Writer) error {
-	tabs := printers.GetNewTabWriter(w)
-	for _, row := range g {
-		if _, err := fmt.Fprintln(tabs, printers.EscapeTerminal(strings.Join(row, "\t"))); err != nil {
-			return err
-		}
-	}
-	return tabs.Flush()
 }
 
 // sums is a row for each moment.
@@ -82,7 +67,7 @@ func (r *DiffReport) pools() grid {
 		t := &r.Totals[i]
 		for j := range t.Pools {
 			if p := &t.Pools[j]; p.Pool != coverage.AllNodes {
-				rows = append(rows, []string{oneLine(p.Pool), t.When.String(), signed(&p.CPU), signed(&p.Memory)})
+				rows = append(rows, []string{p.Pool, t.When.String(), signed(&p.CPU), signed(&p.Memory)})
 			}
 		}
 	}
@@ -103,7 +88,7 @@ func (r *DiffReport) daemonSets(whole bool) grid {
 			cpu.Add(more.CPU)
 			memory.Add(more.Memory)
 		}
-		row := []string{oneLine(m.Namespace), oneLine(m.Name), m.When.String(), m.nodes()}
+		row := []string{m.Namespace, m.Name, m.When.String(), m.nodes()}
 		for _, nodes := range [][]string{m.Gained, nodesOf(m.Lost), nodesOf(m.Stays)} {
 			row = append(row, names(nodes, whole))
 		}
@@ -119,7 +104,7 @@ func (r *DiffReport) daemonSets(whole bool) grid {
 // nodes is like 6 -> 5: those that have a pod.
 func (m *DaemonSetMove) nodes() string {
 	if len(m.Denied) > 0 {
-		return "denied"
+		return denied
 	}
 	return fmt.Sprintf("%d -> %d", m.Before, m.After)
 }
@@ -128,7 +113,7 @@ func (m *DaemonSetMove) nodes() string {
 func (m *DaemonSetMove) because() string {
 	var reasons []string
 	for _, group := range slices.Concat(m.Lost, m.Stays) {
-		reasons = append(reasons, fmt.Sprintf("%d: %s", len(group.Nodes), oneLine(group.Reason)))
+		reasons = append(reasons, fmt.Sprintf("%d: %s", len(group.Nodes), group.Reason))
 	}
 	return orNone(strings.Join(reasons, "; "))
 }
@@ -143,14 +128,13 @@ func nodesOf(groups []coverage.Group) (nodes []string) {
 
 // names is like n-1,n-2,n-3 and 4 more.
 func names(nodes []string, all bool) string {
-	if len(nodes) == 0 {
+	switch {
+	case len(nodes) == 0:
 		return "-"
+	case all:
+		return strings.Join(nodes, ",")
 	}
-	shown, more := nodes, ""
-	if !all && len(nodes) > shownNodes {
-		shown, more = nodes[:shownNodes], fmt.Sprintf(" and %d more", len(nodes)-shownNodes)
-	}
-	return oneLine(strings.Join(shown, ",")) + more
+	return firstNodes(nodes, ",")
 }
 
 // signed is what is requested more, such as +100m, or freed, such as -100m.

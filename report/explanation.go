@@ -93,7 +93,7 @@ func ExplanationFormats() []string { return explanationFormats.names() }
 // ParseExplanationOutput reads FORMAT[=FILE] of an Explanation.
 func ParseExplanationOutput(text string) (Output, error) { return explanationFormats.parse(text) }
 
-// Write writes the explanation to an output, without a file to stdout.
+// Write writes the explanation to an output, as that of a Report does.
 func (e *Explanation) Write(output Output, stdout io.Writer) error {
 	e.TypeMeta = metav1.TypeMeta{APIVersion: "berth.dev/v1alpha1", Kind: "Explanation"}
 	return explanationFormats.write([]Output{output}, stdout, e)

@@ -123,3 +123,21 @@ func TestWhatIsSaidOfOneNode(t *testing.T) {
 	}
 	golden(t, "explanation-node.txt", said.String())
 }
+
+func TestNothingInAnExplanationIsACommandForTheTerminalOrTheCISystem(t *testing.T) {
+	e := &report.Explanation{
+		Namespace: hostile, Name: hostile, LeftOut: []string{hostile}, Unknown: []string{hostile},
+		Policies: []report.ExplainedPolicy{
+			{Name: hostile, Reason: hostile, Violations: []string{hostile}},
+			{Name: hostile, Items: []report.ExplainedItem{{What: hostile, Source: hostile, Outcome: "kept", Other: hostile}}},
+		},
+		Placement: []report.Written{{Field: hostile, What: hostile, By: report.Berth, Policy: hostile, Source: hostile, Overridden: hostile}},
+		Nodes:     &report.ExplainedNodes{Groups: []coverage.StateGroup{{State: coverage.Missing, Reason: hostile, Nodes: []coverage.NodePod{{Node: hostile}}}}},
+	}
+	expectHarmless(t, "the table", writeExplanation(t, e, "table"))
+	why := &coverage.Why{NodeName: hostile, Labels: []string{hostile}, Taints: []string{hostile}, Terms: []coverage.Term{{Expressions: []string{hostile}}}}
+	for _, state := range coverage.States() {
+		e.Node = &report.ExplainedNode{Node: coverage.Node{Name: hostile, State: state, Pod: hostile, Reason: hostile, Why: why}, Command: hostile}
+		expectHarmless(t, string(state), writeExplanation(t, e, "table"))
+	}
+}

@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"strings"
 
-	"k8s.io/cli-runtime/pkg/printers"
-
 	"berth.dev/berth/coverage"
 )
 
@@ -20,44 +18,46 @@ func explanationText(w io.Writer, e *Explanation) error {
 		e.tables(&text)
 	}
 	for _, unknown := range e.Unknown {
-		fmt.Fprintf(&text, "\nNot known: %s\n", unknown)
+		text.WriteByte('\n')
+		say(&text, "Not known: %s", unknown)
 	}
-	_, err := io.WriteString(w, printers.EscapeTerminal(text.String()))
+	_, err := io.WriteString(w, text.String())
 	return err
 }
 
 func (e *Explanation) tables(w *strings.Builder) {
-	fmt.Fprintf(w, "%s\n", e.summary())
+	say(w, "%s", e.summary())
 	for _, why := range e.LeftOut {
-		fmt.Fprintf(w, "berth is not asked about it: %s\n", oneLine(why))
+		say(w, "berth is not asked about it: %s", why)
 	}
 	if len(e.Policies) > 0 {
-		table := newTable("POLICY", "APPLIES", "REQUIRES", "OUTCOME", "SOURCE")
+		table := grid{{"POLICY", "APPLIES", "REQUIRES", "OUTCOME", "SOURCE"}}
 		for i := range e.Policies {
-			e.Policies[i].addTo(table)
+			e.Policies[i].addTo(&table)
 		}
-		table.write(w)
+		table.below(w)
 		for i := range e.Policies {
 			for _, violation := range e.Policies[i].Violations {
-				fmt.Fprintf(w, "  %s: %s\n", e.Policies[i].Name, oneLine(violation))
+				w.WriteString("  ")
+				say(w, "%s: %s", e.Policies[i].Name, violation)
 			}
 		}
 	}
 	if len(e.Placement) > 0 {
-		table := newTable("IN THE POD TEMPLATE", "VALUE", "WRITTEN BY")
+		table := grid{{"IN THE POD TEMPLATE", "VALUE", "WRITTEN BY"}}
 		for i := range e.Placement {
 			table.row(shortField(e.Placement[i].Field), e.Placement[i].What, e.Placement[i].by())
 		}
-		table.write(w)
+		table.below(w)
 	}
 	if e.Nodes == nil {
 		return
 	}
-	table := newTable("NODES", "STATE", "REASON", "WHICH")
+	table := grid{{"NODES", "STATE", "REASON", "WHICH"}}
 	for _, group := range e.Nodes.Groups {
 		table.row(fmt.Sprint(len(group.Nodes)), string(group.State), orNone(group.Reason), which(group.Nodes))
 	}
-	table.write(w)
+	table.below(w)
 }
 
 // summary is one line.
@@ -74,7 +74,7 @@ func (e *Explanation) summary() string {
 }
 
 // addTo adds a row for each thing that the policy requires, or one with the reason why it does not apply.
-func (p *ExplainedPolicy) addTo(t *rows) {
+func (p *ExplainedPolicy) addTo(t *grid) {
 	applies := "yes"
 	switch {
 	case p.Reason != "":
@@ -173,43 +173,10 @@ func shortField(field string) string {
 	return name
 }
 
-// shownNodes is how many nodes of a group are named.
-const shownNodes = 3
-
 func which(nodes []coverage.NodePod) string {
 	var names []string
-	for _, n := range nodes[:min(len(nodes), shownNodes)] {
+	for _, n := range nodes {
 		names = append(names, n.Node)
 	}
-	text := strings.Join(names, ", ")
-	if more := len(nodes) - shownNodes; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
-
-// rows are what stands under a header, as kubectl prints them.
-type rows struct{ lines []string }
-
-func newTable(header ...string) *rows {
-	t := &rows{}
-	t.row(header...)
-	return t
-}
-
-func (t *rows) row(cells ...string) {
-	for i := range cells {
-		cells[i] = printers.EscapeTerminal(oneLine(cells[i])) // before the columns are measured
-	}
-	t.lines = append(t.lines, strings.Join(cells, "\t"))
-}
-
-// write writes the table behind an empty line.
-func (t *rows) write(w io.Writer) {
-	_, _ = fmt.Fprintln(w)
-	tabs := printers.GetNewTabWriter(w)
-	for _, line := range t.lines {
-		_, _ = fmt.Fprintln(tabs, line)
-	}
-	_ = tabs.Flush()
+	return firstNodes(names, ", ")
 }

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -105,16 +104,9 @@ func MapFormats() []string { return mapFormats.names() }
 // ParseMapOutput reads FORMAT[=FILE].
 func ParseMapOutput(text string) (Output, error) { return mapFormats.parse(text) }
 
-// Write writes the map to all outputs, those without a file to stdout. Where there are only files, stdout gets a line.
+// Write writes the map to all outputs, as that of a Report does.
 func (m *Map) Write(outputs []Output, stdout io.Writer) error {
-	if err := mapFormats.write(outputs, stdout, m); err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(outputs, func(o Output) bool { return o.File == "" }) {
-		_, err := fmt.Fprintln(stdout, m.summary())
-		return err
-	}
-	return nil
+	return mapFormats.write(outputs, stdout, m)
 }
 
 // summary is one line.

@@ -20,11 +20,13 @@ import (
 	"berth.dev/berth/report"
 )
 
+var poolLabels = []string{"cloud.google.com/gke-nodepool"}
+
 // mapNode is a node of a pool, empty: of none.
 func mapNode(name, pool, zone string) *corev1.Node {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelTopologyZone: zone}}}
 	if pool != "" {
-		node.Labels["cloud.google.com/gke-nodepool"] = pool
+		node.Labels[poolLabels[0]] = pool
 	}
 	node.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("16Gi")}
 	return node
@@ -33,7 +35,7 @@ func mapNode(name, pool, zone string) *corev1.Node {
 // drawn is a map with every state, nodes that are alike, one that is gone, and what nobody should write.
 func drawn() *report.Map {
 	nodes := []*corev1.Node{mapNode("n-10", "a", "z1"), mapNode("n-2", "a", "z1"), mapNode("n-3", "a", "z2"), mapNode("n-4", "b<>&", ""), mapNode("n-5", "", ""), mapNode("n-6", "", "")}
-	b := report.NewMapBuilder(nodes)
+	b := report.NewMapBuilder(nodes, poolLabels)
 	pool := &coverage.Why{Labels: []string{"pool=a"}}
 	disk := &coverage.Why{Labels: []string{"disk=ssd"}, Taints: []string{"gpu:NoSchedule"}}
 	tainted := &coverage.Why{Taints: []string{"gpu:NoSchedule"}}
@@ -112,6 +114,14 @@ func TestWhoExcludesANode(t *testing.T) {
 	}
 }
 
+func TestNothingInTheTextOfAMapIsACommandForTheTerminalOrTheCISystem(t *testing.T) {
+	b := report.NewMapBuilder([]*corev1.Node{mapNode(hostile, hostile, hostile)}, poolLabels)
+	b.Add(&report.Explanation{Namespace: hostile, Name: hostile}, report.Amount{}, []coverage.Node{{Name: hostile, State: coverage.Missing, Reason: hostile}})
+	m := b.Map()
+	m.Title, m.Unknown = hostile, []string{hostile}
+	expectHarmless(t, "the text", writeMap(t, m, "text"))
+}
+
 func TestAMapGoesIntoFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "map.svg")
 	var out bytes.Buffer
@@ -142,7 +152,7 @@ func noise(nodes, daemonSets int) *report.Map {
 	for n := range nodes {
 		all = append(all, mapNode(fmt.Sprintf("ip-10-0-%d-%d.eu-central-1.compute.internal", n/256, n%256), fmt.Sprint(n%7), fmt.Sprint(n%3)))
 	}
-	b := report.NewMapBuilder(all)
+	b := report.NewMapBuilder(all, poolLabels)
 	for d := range daemonSets {
 		states := make([]coverage.Node, nodes)
 		for n := range states {
@@ -169,7 +179,7 @@ func TestTheTextOfALargeClusterHasAColumnForEachPoolAndZone(t *testing.T) {
 		}
 	}
 	states[2].State, states[5].State = coverage.OnItsWay, coverage.Missing
-	b := report.NewMapBuilder(nodes)
+	b := report.NewMapBuilder(nodes, poolLabels)
 	b.Add(&report.Explanation{Namespace: "a", Name: "b"}, report.Amount{}, states)
 	head, _, _ := strings.Cut(writeMap(t, b.Map(), "text"), "\n\nDAEMONSET")
 	want := `60 nodes, 1 DaemonSet: 50 pods would run

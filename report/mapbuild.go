@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"berth.dev/berth/coverage"
-	"berth.dev/berth/placement"
 )
 
 // MapBuilder takes one DaemonSet after the other.
@@ -36,26 +35,16 @@ const (
 	gonePool = "nodes that are gone"
 )
 
-// NewMapBuilder returns a builder of a map of these nodes.
-func NewMapBuilder(nodes []*corev1.Node) *MapBuilder {
+// NewMapBuilder returns a builder of a map of these nodes. The pool of each is the first of the labels that it has.
+func NewMapBuilder(nodes []*corev1.Node, poolLabels []string) *MapBuilder {
 	b := &MapBuilder{at: make(map[string]int, len(nodes)), reasons: []MapReason{{}}, known: map[string]int{}}
 	for _, node := range nodes {
 		b.at[node.Name] = len(b.nodes)
 		b.nodes = append(b.nodes, mapNode{
-			name: node.Name, pool: poolOf(node.Labels), zone: node.Labels[corev1.LabelTopologyZone], allocatable: AmountOf(node.Status.Allocatable),
+			name: node.Name, pool: coverage.PoolOf(node, poolLabels), zone: node.Labels[corev1.LabelTopologyZone], allocatable: AmountOf(node.Status.Allocatable),
 		})
 	}
 	return b
-}
-
-// poolOf is the first label that names a pool, as key=value; empty: none.
-func poolOf(labels map[string]string) string {
-	for _, key := range placement.PoolLabels() {
-		if value, labelled := labels[key]; labelled {
-			return key + "=" + value
-		}
-	}
-	return ""
 }
 
 // Add adds a DaemonSet: who placed it, what a pod of it requests, and how things stand on each node.

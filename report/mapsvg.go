@@ -87,7 +87,7 @@ func cut(text string, most int) string {
 // xmlEscaped is text within an element or an attribute, without what XML cannot have.
 func xmlEscaped(text string) string {
 	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(oneLine(text))) // a Builder never fails
+	_ = xml.EscapeText(&b, []byte(plain(text))) // a Builder never fails
 	return b.String()
 }
 
@@ -121,7 +121,7 @@ func (p *picture) columns() {
 		}
 		x, y := p.xs[c]+p.cellW/2+4, p.top-6
 		fmt.Fprintf(&p.w, "<text class=\"node\" x=\"%d\" y=\"%d\" transform=\"rotate(-90 %d %d)\">%s<title>%s</title></text>\n",
-			x, y, x, y, xmlEscaped(name), xmlEscaped(whichNames(column.Nodes)))
+			x, y, x, y, xmlEscaped(name), xmlEscaped(firstNodes(column.Nodes, ", ")))
 	}
 }
 
@@ -155,7 +155,7 @@ func (p *picture) row(r int) {
 	for c, reason := range row.Cells {
 		said := &p.Reasons[reason]
 		if look := said.look(); look != nil {
-			title := fmt.Sprintf("%s on %s: %s", row.name(), whichNames(p.Columns[c].Nodes), strings.Join(said.Lines, " "))
+			title := fmt.Sprintf("%s on %s: %s", row.name(), firstNodes(p.Columns[c].Nodes, ", "), strings.Join(said.Lines, " "))
 			p.cell(place{p.xs[c] + 2, y + 2, p.cellW - 4}, look, title)
 		}
 	}

@@ -5,10 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
-
-	"k8s.io/cli-runtime/pkg/printers"
 
 	"berth.dev/berth/coverage"
 )
@@ -25,20 +22,11 @@ func mapText(w io.Writer, m *Map) error {
 	m.textColumns(&text, columns)
 	m.textTroubles(&text)
 	for _, unknown := range m.Unknown {
-		fmt.Fprintf(&text, "\nNot known: %s\n", plain(unknown))
+		text.WriteByte('\n')
+		say(&text, "Not known: %s", unknown)
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
-}
-
-// plain is text without anything that a terminal could take for a command.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, printers.EscapeTerminal(oneLine(text)))
 }
 
 // mostTextColumns is as many as stand side by side in a terminal.
@@ -142,7 +130,7 @@ func (m *Map) textSigns(w *strings.Builder) {
 func (r *MapRow) name() string { return r.Namespace + "/" + r.Name }
 
 func (m *Map) textColumns(w *strings.Builder, columns []textColumn) {
-	table := newTable("COLUMN", "POOL", "ZONE", "NODES", "WHICH", "CPU", "MEMORY")
+	table := grid{{"COLUMN", "POOL", "ZONE", "NODES", "WHICH", "CPU", "MEMORY"}}
 	for i, column := range columns {
 		var sum Amount
 		var nodes []string
@@ -151,18 +139,10 @@ func (m *Map) textColumns(w *strings.Builder, columns []textColumn) {
 			sum.add(m.Columns[c].Requests, len(m.Columns[c].Nodes))
 		}
 		first := &m.Columns[column[0]]
-		table.row(fmt.Sprint(i+1), plain(m.Pools[first.Pool].Name), orNone(plain(first.Zone)), fmt.Sprint(len(nodes)),
-			plain(whichNames(nodes)), sum.cores(), sum.bytes())
+		table.row(fmt.Sprint(i+1), m.Pools[first.Pool].Name, orNone(first.Zone), fmt.Sprint(len(nodes)),
+			firstNodes(nodes, ", "), sum.cores(), sum.bytes())
 	}
-	table.write(w)
-}
-
-func whichNames(nodes []string) string {
-	text := strings.Join(nodes[:min(len(nodes), shownNodes)], ", ")
-	if more := len(nodes) - shownNodes; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
+	table.below(w)
 }
 
 // isTrouble says whether somebody may want to do something.
@@ -177,7 +157,7 @@ func isTrouble(state coverage.State) bool {
 
 // textTroubles says of each DaemonSet what is not as it should be, and where.
 func (m *Map) textTroubles(w *strings.Builder) {
-	table := newTable("DAEMONSET", "STATE", "NODES", "WHICH", "REASON")
+	table := grid{{"DAEMONSET", "STATE", "NODES", "WHICH", "REASON"}}
 	for r := range m.Rows {
 		nodes := map[int][]string{} // by reason
 		var order []int
@@ -192,11 +172,11 @@ func (m *Map) textTroubles(w *strings.Builder) {
 		}
 		for _, reason := range order {
 			said := &m.Reasons[reason]
-			table.row(plain(m.Rows[r].name()), said.look().Label, fmt.Sprint(len(nodes[reason])), plain(whichNames(nodes[reason])), plain(said.short()))
+			table.row(m.Rows[r].name(), said.look().Label, fmt.Sprint(len(nodes[reason])), firstNodes(nodes[reason], ", "), said.short())
 		}
 	}
-	if len(table.lines) > 1 {
-		table.write(w)
+	if len(table) > 1 {
+		table.below(w)
 	}
 }
 

@@ -1,35 +1,38 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
 // maxMarkdown is what a comment of a pull request takes, with room for what goes around it: GitHub's limit is 65,536 characters.
 const maxMarkdown = 60_000
 
-// markdown fits a comment of a pull request and a step's summary: what does not fit is counted.
+// markdown fits a comment of a pull request and a step's summary: first what there is to mend, then DaemonSets, those that are
+// denied and changed before others; what does not fit is counted.
 func markdown(w io.Writer, r *Report) error {
-	var b comment
-	b.add(fmt.Sprintf("### berth: %s\n\n", r.Summary))
-	if len(r.DaemonSets) > 0 {
-		b.add("| DaemonSet | verdict | nodes | policies |\n| --- | --- | --- | --- |\n")
-	}
-	for i := range r.DaemonSets {
-		ds := &r.DaemonSets[i]
-		b.add(fmt.Sprintf("| %s/%s | %s | %s | %s |\n", cell(ds.Namespace), cell(ds.Name), ds.Verdict, ds.nodes(), cell(strings.Join(ds.Policies, ", "))))
-	}
-	b.add("\n")
+	var c comment
+	c.add(fmt.Sprintf("### berth: %s\n\n", r.Summary))
 	for _, f := range r.All() {
-		b.add(fmt.Sprintf("- **%s** `%s` %s: %s\n", f.Severity, f.Rule, cell(f.Place.String()), cell(f.Object+": "+f.Message)))
+		c.add(fmt.Sprintf("- **%s** `%s` %s: %s\n", f.Severity, f.Rule, cell(f.Place.String()), cell(f.Object+": "+f.Message)))
 	}
-	for i := range r.DaemonSets {
-		if ds := &r.DaemonSets[i]; ds.Diff != "" {
-			b.add(fmt.Sprintf("\n<details><summary>What berth adds to %s/%s</summary>\n\n%s\n\n</details>\n", cell(ds.Namespace), cell(ds.Name), fenced(ds.Diff)))
+	rows := grid{{"DAEMONSET", "VERDICT", "NODES", "POLICIES"}}
+	daemonSets := slices.Clone(r.DaemonSets)
+	slices.SortStableFunc(daemonSets, func(a, b DaemonSet) int { return cmp.Compare(a.Verdict.rank(), b.Verdict.rank()) })
+	for i := range daemonSets {
+		ds := &daemonSets[i]
+		rows.row(ds.Namespace+"/"+ds.Name, string(ds.Verdict), ds.nodes(), strings.Join(ds.Policies, ", "))
+	}
+	c.table(rows)
+	for i := range daemonSets {
+		if ds := &daemonSets[i]; ds.Diff != "" {
+			c.add(fmt.Sprintf("\n<details><summary>What berth adds to %s/%s</summary>\n\n%s\n\n</details>\n", cell(ds.Namespace), cell(ds.Name), fenced(ds.diff())))
 		}
 	}
-	return b.write(w)
+	return c.write(w)
 }
 
 // comment is Markdown of at most maxMarkdown.
@@ -46,6 +49,24 @@ func (c *comment) add(part string) {
 	c.text.WriteString(part)
 }
 
+// table adds the rows, if there are any.
+func (c *comment) table(g grid) {
+	if len(g) == 1 {
+		return
+	}
+	for i, row := range g {
+		var cells []string
+		for _, text := range row {
+			cells = append(cells, cell(text))
+		}
+		line := "| " + strings.Join(cells, " | ") + " |\n"
+		if i == 0 {
+			line = "\n" + strings.ToLower(line) + strings.Repeat("| --- ", len(row)) + "|\n"
+		}
+		c.add(line)
+	}
+}
+
 func (c *comment) write(w io.Writer) error {
 	if c.left > 0 {
 		fmt.Fprintf(&c.text, "\n%s did not fit.\n", count(c.left, "more part"))
@@ -55,9 +76,9 @@ func (c *comment) write(w io.Writer) error {
 }
 
 // markup is the characters that mean something to Markdown or HTML.
-var markup = strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;", "\n", " ", "\r", " ", "`", "'", "@", "&#64;", "[", `\[`, "*", `\*`)
+var markup = strings.NewReplacer("|", `\|`, "<", "&lt;", ">", "&gt;", "`", "'", "@", "&#64;", "[", `\[`, "*", `\*`)
 
-func cell(text string) string { return markup.Replace(text) }
+func cell(text string) string { return markup.Replace(plain(text)) }
 
 // fenced is a code block that nothing in the text can end.
 func fenced(text string) string {

@@ -2,6 +2,7 @@
 //
 //	report.go    what there is to say
 //	formats.go   the formats by name, and where each is written to
+//	text.go      what the formats for people have in common
 //	table.go     table and wide
 //	structured.go  yaml, json and diff
 //	ci.go        github and junit
@@ -44,10 +45,15 @@ type Verdict string
 const (
 	Denied    Verdict = "Denied"    // it is refused
 	Changed   Verdict = "Changed"   // berth adds to it
-	Unchanged Verdict = "Unchanged" // policies apply, and there is nothing to add
+	Unchanged Verdict = "Unchanged" // berth adds nothing: no policy applies, or it has all that they require
 	NoPolicy  Verdict = "NoPolicy"  // no policy is for its namespace
 	Excluded  Verdict = "Excluded"  // the webhook configurations leave it out
 )
+
+// rank puts first what somebody may want to look at.
+func (v Verdict) rank() int {
+	return slices.Index([]Verdict{Denied, Changed, Unchanged, NoPolicy, Excluded}, v)
+}
 
 // DaemonSet is what was found out about one.
 type DaemonSet struct {
@@ -84,6 +90,17 @@ type Place struct {
 	Source string `json:"source,omitempty"`
 }
 
+// stdin is what a file is called that is standard input.
+const stdin = "(stdin)"
+
+// toOpen is the place for those who open files: what came from standard input is at its template, whose lines are not known.
+func (p Place) toOpen() Place {
+	if p.File == stdin && p.Source != "" {
+		return Place{File: p.Source}
+	}
+	return p
+}
+
 // Severity is how bad a finding is.
 type Severity string
 
@@ -105,6 +122,15 @@ type Finding struct {
 	Field   string `json:"field,omitempty"`
 	Message string `json:"message"`
 	Place   Place  `json:"place"`
+}
+
+// whole is the message with what it is about, for formats that show the place apart and have no room there for the template.
+func (f *Finding) whole() string {
+	text := f.Object + ": " + f.Message
+	if f.Place.Source != "" {
+		text += " (" + f.Place.Source + ")"
+	}
+	return text
 }
 
 // New puts everything into its order, and counts.
@@ -132,6 +158,9 @@ func New(daemonSets []DaemonSet, findings []Finding) *Report {
 	}
 	return r
 }
+
+// summary is one line.
+func (r *Report) summary() string { return r.Summary.String() }
 
 // All is every finding, the worst first, and then by its place.
 func (r *Report) All() []Finding {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"net/url"
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 )
@@ -30,12 +31,14 @@ func asSARIF(w io.Writer, r *Report) error {
 	run.Results = []*sarif.Result{}
 	for _, f := range r.All() {
 		run.AddRule(f.Rule).WithDescription(Rules[f.Rule])
-		location := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation(f.Place.File))
-		if f.Place.Line > 0 {
-			location.WithRegion(sarif.NewRegion().WithStartLine(f.Place.Line).WithStartColumn(f.Place.Column))
+		place := f.Place.toOpen()
+		uri := url.URL{Path: place.File}
+		location := sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation(uri.String()))
+		if place.Line > 0 {
+			location.WithRegion(sarif.NewRegion().WithStartLine(place.Line).WithStartColumn(place.Column))
 		}
 		run.CreateResultForRule(f.Rule).WithLevel(string(f.Severity)).
-			WithMessage(sarif.NewTextMessage(f.Object + ": " + f.Message)).
+			WithMessage(sarif.NewTextMessage(f.whole())).
 			AddLocation(sarif.NewLocationWithPhysicalLocation(location))
 	}
 	return sarif.NewReport().AddRun(run).PrettyWrite(w)

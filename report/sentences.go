@@ -13,40 +13,40 @@ func (e *Explanation) sentences(w *strings.Builder) {
 	pod := "Pod " + n.Pod
 	switch n.State {
 	case coverage.Running:
-		fmt.Fprintf(w, "%s of %s runs on node %s, as it should.\n", pod, name, n.Name)
+		say(w, "%s of %s runs on node %s, as it should.", pod, name, n.Name)
 		if n.Reason != "" {
-			fmt.Fprintf(w, "It is %s.\n", oneLine(n.Reason))
+			say(w, "It is %s.", n.Reason)
 		}
 	case coverage.NotReady:
-		fmt.Fprintf(w, "%s should run on node %s, and is not ready there: %s.\n", name, n.Name, oneLine(n.Reason))
+		say(w, "%s should run on node %s, and is not ready there: %s.", name, n.Name, n.Reason)
 	case coverage.WouldRun:
-		fmt.Fprintf(w, "%s would run on node %s.\n", name, n.Name)
+		say(w, "%s would run on node %s.", name, n.Name)
 	case coverage.OnItsWay:
-		fmt.Fprintf(w, "%s should run on node %s, and its pod is on its way: %s.\n", name, n.Name, oneLine(n.Reason))
+		say(w, "%s should run on node %s, and its pod is on its way: %s.", name, n.Name, n.Reason)
 	case coverage.Unschedulable, coverage.Missing:
-		fmt.Fprintf(w, "%s should run on node %s, and does not: %s.\n", name, n.Name, oneLine(n.Reason))
+		say(w, "%s should run on node %s, and does not: %s.", name, n.Name, n.Reason)
 	case coverage.RunsUntilReplaced:
-		fmt.Fprintf(w, "%s of %s runs on node %s, though it should not: it stays until it is replaced.\n", pod, name, n.Name)
+		say(w, "%s of %s runs on node %s, though it should not: it stays until it is replaced.", pod, name, n.Name)
 	case coverage.Leaving:
-		fmt.Fprintf(w, "%s of %s is on node %s, and is going: it should not run there.\n", pod, name, n.Name)
+		say(w, "%s of %s is on node %s, and is going: it should not run there.", pod, name, n.Name)
 	case coverage.Tainted, coverage.Excluded:
-		fmt.Fprintf(w, "%s does not run on node %s, and should not.\n", name, n.Name)
+		say(w, "%s does not run on node %s, and should not.", name, n.Name)
 	}
 	if n.Pod != "" && n.State.ShouldRun() && n.State != coverage.Running {
-		fmt.Fprintf(w, "The pod is %s.\n", n.Pod)
+		say(w, "The pod is %s.", n.Pod)
 	}
 	if n.Why != nil {
 		e.inTheWay(w, n.Why)
 	}
 	if n.Command != "" {
-		fmt.Fprintf(w, "To let it run there: %s\n", n.Command)
+		say(w, "To let it run there: %s", n.Command)
 	}
 }
 
 // inTheWay says all that keeps pods off the node, each with who wrote it.
 func (e *Explanation) inTheWay(w *strings.Builder, why *coverage.Why) {
 	if why.NodeName != "" {
-		fmt.Fprintf(w, "Its spec.nodeName is %s, and that is another node.\n", why.NodeName)
+		say(w, "Its spec.nodeName is %s, and that is another node.", why.NodeName)
 	}
 	for _, label := range why.Labels {
 		key, _, _ := strings.Cut(label, "=")
@@ -54,25 +54,25 @@ func (e *Explanation) inTheWay(w *strings.Builder, why *coverage.Why) {
 		if value, labelled := e.Node.Labels[key]; labelled {
 			has = fmt.Sprintf("; it has %s=%s", key, value)
 		}
-		fmt.Fprintf(w, "The node has no label %s%s%s.\n", label, e.wrote("nodeSelector", label), has)
+		say(w, "The node has no label %s%s%s.", label, e.wrote("nodeSelector", label), has)
 	}
 	if len(why.Terms) > 1 {
-		fmt.Fprint(w, "The node meets none of the terms of the required node affinity:\n")
+		say(w, "The node meets none of the terms of the required node affinity:")
 	}
 	for i, term := range why.Terms {
 		if len(term.Expressions) == 0 {
-			fmt.Fprintf(w, "Term %d is empty, and no node meets an empty term.\n", i+1)
+			say(w, "Term %d is empty, and no node meets an empty term.", i+1)
 		}
 		for _, expression := range term.Expressions {
 			of := ""
 			if len(why.Terms) > 1 {
 				of = fmt.Sprintf(" of term %d", i+1)
 			}
-			fmt.Fprintf(w, "The node does not meet %s%s%s.\n", expression, of, e.wrote(fmt.Sprintf("nodeSelectorTerms[%d]", i), expression))
+			say(w, "The node does not meet %s%s%s.", expression, of, e.wrote(fmt.Sprintf("nodeSelectorTerms[%d]", i), expression))
 		}
 	}
 	for _, taint := range why.Taints {
-		fmt.Fprintf(w, "The node has the taint %s, which the pod template does not tolerate.\n", taint)
+		say(w, "The node has the taint %s, which the pod template does not tolerate.", taint)
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"k8s.io/cli-runtime/pkg/printers"
 )
 
 // table is for a terminal: a line a DaemonSet, then what there is to mend.
@@ -15,26 +13,24 @@ func table(w io.Writer, r *Report) error { return tabular(w, r, false) }
 func wide(w io.Writer, r *Report) error { return tabular(w, r, true) }
 
 func tabular(w io.Writer, r *Report, wide bool) error {
-	tabs := printers.GetNewTabWriter(w)
 	header := []string{"NAMESPACE", "DAEMONSET", "VERDICT", "NODES", "FINDINGS"}
 	if wide {
 		header = append(header, "POLICIES", "NOT ON")
 	}
-	_, _ = fmt.Fprintln(tabs, strings.Join(header, "\t"))
+	rows := grid{header}
 	for i := range r.DaemonSets {
 		ds := &r.DaemonSets[i]
-		row := []string{oneLine(ds.Namespace), oneLine(ds.Name), string(ds.Verdict), ds.nodes(), fmt.Sprint(len(ds.Findings))}
+		row := []string{ds.Namespace, ds.Name, string(ds.Verdict), ds.nodes(), fmt.Sprint(len(ds.Findings))}
 		if wide {
 			row = append(row, orNone(strings.Join(ds.Policies, ",")), orNone(ds.notOn()))
 		}
-		_, _ = fmt.Fprintln(tabs, printers.EscapeTerminal(strings.Join(row, "\t")))
+		rows.row(row...)
 	}
-	if err := tabs.Flush(); err != nil {
+	if err := rows.tabs(w); err != nil {
 		return err
 	}
 	for _, f := range r.All() {
-		text := fmt.Sprintf("\n%s: %s: %s [%s]\n  %s\n", f.Place, f.Severity, oneLine(f.Object), f.Rule, strings.ReplaceAll(f.Message, "\n", "\n  | "))
-		if _, err := io.WriteString(w, printers.EscapeTerminal(text)); err != nil {
+		if _, err := fmt.Fprintf(w, "\n%s: %s: %s [%s]\n  %s\n", f.Place, f.Severity, plain(f.Object), f.Rule, Paragraph(f.Message)); err != nil {
 			return err
 		}
 	}
@@ -64,24 +60,14 @@ func (ds *DaemonSet) notOn() string {
 	return strings.Join(groups, "; ")
 }
 
-// oneLine keeps what is in a file from beginning a line, which a CI system could take for a command.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
-func orNone(text string) string {
-	if text == "" {
-		return "<none>"
-	}
-	return text
-}
-
 // String is as compilers write it; what was rendered names its template too.
 func (p Place) String() string {
 	if p.Line == 0 {
-		return p.File // an object of the cluster
+		return visible(p.File) // an object of the cluster
 	}
-	at := fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	at := fmt.Sprintf("%s:%d:%d", visible(p.File), p.Line, p.Column)
 	if p.Source != "" {
-		at += " (" + p.Source + ")"
+		at += " (" + visible(p.Source) + ")"
 	}
 	return at
 }
@@ -89,11 +75,4 @@ func (p Place) String() string {
 // String is the sum in words.
 func (s Summary) String() string {
 	return fmt.Sprintf("%s checked: %s, %s, %s", count(s.DaemonSets, "DaemonSet"), count(s.Errors, "error"), count(s.Warnings, "warning"), count(s.Notes, "note"))
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/cli-runtime/pkg/printers"
-
 	"berth.dev/berth/coverage"
 )
 
@@ -35,11 +33,10 @@ func NewProgress(w io.Writer, terminal bool) *Progress { return &Progress{w: w, 
 
 // Tell says how far a DaemonSet is now.
 func (p *Progress) Tell(now Waited) {
-	text := fmt.Sprintf("Waiting for daemonset %s/%s: %s", now.Namespace, now.Name, oneLine(now.Reason))
+	text := plain(fmt.Sprintf("Waiting for daemonset %s/%s: %s", now.Namespace, now.Name, now.Reason))
 	if now.Complete || now.Failed {
 		return // that is the result
 	}
-	text = printers.EscapeTerminal(text)
 	if p.terminal {
 		text, p.dirty = clearLine+text, true
 	} else {
@@ -66,23 +63,23 @@ func WriteWait(w io.Writer, all []Waited, timeout time.Duration) error {
 		name := fmt.Sprintf("daemonset %s/%s", p.Namespace, p.Name)
 		switch {
 		case p.Complete:
-			fmt.Fprintf(&text, "%s runs on %d of %d nodes\n", name, p.Counts.Running, p.Counts.Total)
+			say(&text, "%s runs on %d of %d nodes", name, p.Counts.Running, p.Counts.Total)
 			continue
 		case p.Failed:
-			fmt.Fprintf(&text, "%s failed: %s\n", name, oneLine(p.Reason))
+			say(&text, "%s failed: %s", name, p.Reason)
 		default:
-			fmt.Fprintf(&text, "%s is not complete%s: %s\n", name, after(timeout), oneLine(p.Reason))
+			say(&text, "%s is not complete%s: %s", name, after(timeout), p.Reason)
 		}
 		if len(p.Lacking) > 0 {
-			table := newTable("NODES", "STATE", "REASON", "WHICH")
+			table := grid{{"NODES", "STATE", "REASON", "WHICH"}}
 			for _, group := range p.Lacking {
 				table.row(fmt.Sprint(len(group.Nodes)), string(group.State), orNone(group.Reason), which(group.Nodes))
 			}
-			table.write(&text)
+			table.below(&text)
 			text.WriteString("\n")
 		}
 	}
-	_, err := io.WriteString(w, printers.EscapeTerminal(text.String()))
+	_, err := io.WriteString(w, text.String())
 	return err
 }
 

@@ -47,3 +47,13 @@ func TestProgressIsOneLineOnATerminalAndALineForEachChangeElsewhere(t *testing.T
 		t.Errorf("on a terminal %q, want %q", got, want)
 	}
 }
+
+func TestNothingThatAWaitSaysIsACommandForTheTerminalOrTheCISystem(t *testing.T) {
+	var said bytes.Buffer
+	all := []report.Waited{{Namespace: hostile, Name: hostile, Reason: hostile, Lacking: []coverage.StateGroup{{Reason: hostile, Nodes: []coverage.NodePod{{Node: hostile}}}}}}
+	report.NewProgress(&said, false).Tell(all[0])
+	if err := report.WriteWait(&said, append(all, report.Waited{Name: hostile, Complete: true}, report.Waited{Name: hostile, Failed: true, Reason: hostile}), 0); err != nil {
+		t.Fatal(err)
+	}
+	expectHarmless(t, "the wait", said.String())
+}

@@ -56,7 +56,7 @@ it could not run.`,
 
   # In CI: a table in the log, and a file for code scanning
   berth check -f manifests/ -f cluster.yaml -o table -o sarif=berth.sarif`,
-		Args: cobra.NoArgs,
+		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},

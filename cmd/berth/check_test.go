@@ -160,6 +160,14 @@ func TestCheckReadsFilesAndWritesAFilePerFormat(t *testing.T) {
 	}
 }
 
+func TestAFindingInAChartOnStandardInputIsAtItsTemplate(t *testing.T) {
+	chart := strings.Replace(daemonSet(", namespace: demo", "nodeSelector: {app: other}, "), "---\n", "---\n# Source: chart/templates/ds.yaml\n", 1)
+	stdout, err := check(t, facts+chart, "-o", "github")
+	if !errors.Is(err, errFindings) || !strings.HasPrefix(stdout, "::error file=chart/templates/ds.yaml,title=") {
+		t.Errorf("%v, and GitHub is told\n%s", err, stdout)
+	}
+}
+
 func TestWhatCheckCannotRunOnIsOneClearError(t *testing.T) {
 	for _, test := range []struct {
 		input string

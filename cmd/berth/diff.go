@@ -62,7 +62,7 @@ of, and with 2 when it could not run.`,
   # Without a cluster
   kubectl get nodes,namespaces,placementpolicies,daemonsets -A -o yaml > cluster.yaml
   berth diff -f cluster.yaml --nodes new-nodes.yaml -o table -o markdown=summary.md`,
-		Args: cobra.NoArgs,
+		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},

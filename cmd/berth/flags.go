@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -84,16 +85,29 @@ func (c *choice) Set(value string) error {
 	return nil
 }
 
-// parseOutputs reads all that --output says.
+// parseOutputs reads all that --output says. No two may go into one file.
 func parseOutputs(texts []string, parse func(string) (report.Output, error)) (outputs []report.Output, err error) {
 	for _, text := range texts {
 		output, err := parse(text)
 		if err != nil {
 			return nil, fmt.Errorf("--output=%s: %w", text, err)
 		}
+		if slices.ContainsFunc(outputs, func(o report.Output) bool {
+			return o.File != "" && filepath.Clean(o.File) == filepath.Clean(output.File)
+		}) {
+			return nil, fmt.Errorf("--output=%s: another output goes into this file", text)
+		}
 		outputs = append(outputs, output)
 	}
 	return outputs, nil
+}
+
+// onlyFlags takes no arguments, and tells who forgot the flag of a file.
+func onlyFlags(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s: files are named with -f", args[0])
+	}
+	return nil
 }
 
 // tlsVersions are the names that Kubernetes components use.

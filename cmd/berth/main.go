@@ -7,11 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"berth.dev/berth/report"
 )
 
 func main() {
@@ -20,10 +23,15 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	if err := newCommand().ExecuteContext(ctx); err != nil {
 		if !errors.Is(err, errFindings) { // these are said already
-			fmt.Fprintln(os.Stderr, "error:", err)
+			writeError(os.Stderr, err)
 		}
 		os.Exit(exitCode(err))
 	}
+}
+
+// writeError says why a command could not run. What it names, such as a file, may be called whatever its author likes.
+func writeError(w io.Writer, err error) {
+	_, _ = fmt.Fprintln(w, "error:", report.Paragraph(err.Error()))
 }
 
 // exitCode is 1 for what a check has found, and 2 where a command could not run.

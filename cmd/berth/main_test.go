@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -89,6 +90,22 @@ func TestAWrongCommandLineSaysWhatToDo(t *testing.T) {
 			args: []string{"sail"},
 			want: `unknown command "sail" for "berth"`,
 		},
+		"a file without its flag": {
+			args: []string{"check", "agents.yaml"},
+			want: "agents.yaml: files are named with -f",
+		},
+		"a file to compare without its flag": {
+			args: []string{"diff", "agents.yaml", "-f", "cluster.yaml"},
+			want: "agents.yaml: files are named with -f",
+		},
+		"a file to draw without its flag": {
+			args: []string{"map", "agents.yaml"},
+			want: "agents.yaml: files are named with -f",
+		},
+		"two outputs into one file": {
+			args: []string{"check", "-o", "json=out", "-o", "table", "-o", "yaml", "-o", "yaml=./out"},
+			want: "--output=yaml=./out: another output goes into this file",
+		},
 		"no such flag": {
 			args: []string{"serve", "--port=1"},
 			want: "unknown flag: --port\nSee 'berth serve --help' for usage",
@@ -141,6 +158,19 @@ func TestAWrongCommandLineSaysWhatToDo(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestNoLineOfAnErrorIsACommandForTheTerminalOrTheCISystem(t *testing.T) {
+	_, err := run(t, "check", "-f", "x\n::warning title=t::\x1b\u202epwned\n.yaml")
+	if err == nil {
+		t.Fatal("no error")
+	}
+	var said strings.Builder
+	writeError(&said, fmt.Errorf("%w\nSay where it is", err))
+	const name = "x\n  | \uFFFD:warning title=t::^[\uFFFDpwned\n  | .yaml"
+	if diff := cmp.Diff("error: stat "+name+": no such file or directory\n  | Say where it is\n", said.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"berth.dev/berth/placement"
 	"berth.dev/berth/report"
 )
 
@@ -17,7 +17,9 @@ type mapOptions struct {
 	files   []string
 	cluster clusterFlags
 	scope   scopeFlags
-	outputs []string
+
+	poolLabels []string
+	outputs    []string
 }
 
 func newMapCommand() *cobra.Command {
@@ -45,7 +47,7 @@ with 0, and with 2 when it could not run.`,
   # From files, where no cluster is at hand
   kubectl get daemonsets,nodes,pods,namespaces,placementpolicies -A -o yaml > cluster.yaml
   berth map -f cluster.yaml -o html=map.html -o svg=map.svg`,
-		Args: cobra.NoArgs,
+		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},
@@ -61,19 +63,16 @@ func (o *mapOptions) flagGroups() []flagGroup {
 	input.flags.Lookup("namespace").Usage = "only DaemonSets of this `namespace` (default: all)"
 	output := newFlagGroup("Output")
 	output.flags.StringArrayVarP(&o.outputs, "output", "o", []string{"text"}, "`format`, or format=file: "+strings.Join(report.MapFormats(), ", ")+"; may be given more than once")
+	output.flags.StringSliceVar(&o.poolLabels, "pool-label", placement.PoolLabels(), "`keys` of the labels that name a node's pool: the first that it has counts")
 	scope := o.scope.group()
 	scope.title = "Scope, where the webhook configurations are not known"
 	return []flagGroup{input, output, scope}
 }
 
 func (o *mapOptions) run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
-	var outputs []report.Output
-	for _, text := range o.outputs {
-		output, err := report.ParseMapOutput(text)
-		if err != nil {
-			return fmt.Errorf("--output=%s: %w", text, err)
-		}
-		outputs = append(outputs, output)
+	outputs, err := parseOutputs(o.outputs, report.ParseMapOutput)
+	if err != nil {
+		return err
 	}
 	excluded, err := o.scope.excluded()
 	if err != nil {
@@ -91,7 +90,7 @@ func (o *mapOptions) run(ctx context.Context, stdin io.Reader, stdout io.Writer)
 	if err != nil {
 		return err
 	}
-	m := mapper{facts: facts, excluded: excluded, namespace: o.cluster.namespace}
+	m := mapper{facts: facts, excluded: excluded, namespace: o.cluster.namespace, poolLabels: o.poolLabels}
 	drawn, err := m.draw(ctx)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"berth.dev/berth/api/v1alpha1"
 	"berth.dev/berth/manifests"
+	"berth.dev/berth/placement"
 	"berth.dev/berth/report"
 )
 
@@ -66,7 +67,7 @@ func BenchmarkMap(b *testing.B) {
 			facts := crowd(b, size[0], size[1])
 			b.ReportAllocs()
 			for b.Loop() {
-				drawn, err := (&mapper{facts: facts}).draw(b.Context())
+				drawn, err := (&mapper{facts: facts, poolLabels: placement.PoolLabels()}).draw(b.Context())
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -81,6 +81,24 @@ func TestAMapWithoutPodsSaysWhereTheyWouldRun(t *testing.T) {
 	}
 }
 
+// What the API server takes for a request, and what diff shows, counts: a limit where there is no request.
+func TestAMapCountsRequestsByThePoolsThatPoolLabelNames(t *testing.T) {
+	nodes := "{apiVersion: v1, kind: NodeList, items: [{metadata: {name: n-1, labels: {team: a}}}, {metadata: {name: n-2, labels: {team: b}}}]}\n"
+	ds := strings.Replace(daemonSet("", ""), "image: agent", "image: agent, resources: {limits: {cpu: 100m, memory: 64Mi}}", 1)
+	drawn, err := mapOf(t, nodes+ds, "-f", "-", "--pool-label", "pool,team")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, columns, _ := strings.Cut(drawn, "\n\nCOLUMN")
+	want := `   POOL   ZONE     NODES   WHICH   CPU    MEMORY
+1        a      <none>   1       n-1     100m   64Mi
+2        b      <none>   1       n-2     100m   64Mi
+`
+	if diff := cmp.Diff(want, columns); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // A policy that is not valid, and a namespace that is not there, are said.
 func TestAMapSaysWhatItDoesNotKnow(t *testing.T) {
 	policy := "---\n{apiVersion: berth.dev/v1alpha1, kind: PlacementPolicy, metadata: {name: broken}, spec: {matchConditions: [{name: a, expression: '1 +'}]}}\n"

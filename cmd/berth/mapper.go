@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/component-helpers/resource"
 
 	"berth.dev/berth/audit"
 	"berth.dev/berth/cluster"
@@ -23,6 +22,8 @@ type mapper struct {
 	facts     *mapFacts
 	excluded  audit.Excluded
 	namespace string // the one whose DaemonSets are drawn; empty: all
+	// poolLabels is those that name a node's pool.
+	poolLabels []string
 
 	snapshot *cluster.Snapshot
 }
@@ -42,11 +43,10 @@ func (m *mapper) draw(ctx context.Context) (*report.Map, error) {
 			f.said = append(f.said, fmt.Sprintf("what %s requires: it is not valid: %s", problem.Object, problem.Message))
 		}
 	}
-	b := report.NewMapBuilder(f.set.Nodes)
+	b := report.NewMapBuilder(f.set.Nodes, m.poolLabels)
 	for _, ds := range f.daemonSets {
 		said := m.explain(ctx, ds)
-		requests := resource.PodRequests(&corev1.Pod{Spec: ds.Spec.Template.Spec}, resource.PodResourcesOptions{})
-		b.Add(said, report.AmountOf(requests), m.nodes(ds))
+		b.Add(said, report.AmountOf(coverage.RequestsOf(&ds.Spec.Template.Spec)), m.nodes(ds))
 	}
 	drawn := b.Map()
 	drawn.Title, drawn.At, drawn.Pods, drawn.Unknown = f.title, f.at, f.pods != nil, f.said

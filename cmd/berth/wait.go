@@ -109,7 +109,7 @@ func (o *waitOptions) run(ctx context.Context, args []string, stdout, stderr io.
 		return err
 	}
 	for _, unknown := range reader.said {
-		_, _ = fmt.Fprintln(stderr, "Not known:", unknown)
+		_, _ = fmt.Fprintln(stderr, "Not known:", report.Paragraph(unknown))
 	}
 	var result error
 	said := make([]report.Waited, len(all))
