@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"strings"
-
-	"sigs.k8s.io/yaml"
 )
 
 func asJSON[R any](w io.Writer, r R) error {
@@ -16,7 +14,11 @@ func asJSON[R any](w io.Writer, r R) error {
 }
 
 func asYAML[R any](w io.Writer, r R) error {
-	encoded, err := yaml.Marshal(r)
+	raw, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	encoded, err := YAML(raw)
 	if err != nil {
 		return err
 	}

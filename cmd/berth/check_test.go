@@ -71,6 +71,23 @@ func answers(t *testing.T, stdout string) (all []string) {
 	return all
 }
 
+// What JSON takes in a string and YAML does not, in what berth changes and in what it only names.
+func TestCheckPrintsEveryCharacterThatAManifestCanHave(t *testing.T) {
+	const odd = `\x7f \x9b \uFFFE \uFFFF \uFEFF \x85 \U0001F600`
+	input := facts + strings.Replace(daemonSet(", namespace: demo", ""), "namespace: demo", `namespace: demo, annotations: {x: "`+odd+`"}`, 1) +
+		daemonSet(`, namespace: "`+odd+`"`, "")
+	for _, format := range []string{"yaml", "json", "diff", "table", "wide", "markdown", "junit", "sarif", "github"} {
+		stdout, err := check(t, input, "-o", format)
+		if !errors.Is(err, errFindings) || stdout == "" {
+			t.Errorf("%s: %v, printed %q", format, err, stdout)
+		}
+	}
+	stdout, _ := check(t, input, "-o", "yaml")
+	if got := answers(t, stdout); len(got) < 2 {
+		t.Errorf("%v\n%s", got, stdout)
+	}
+}
+
 func TestCheckSaysOfEachDaemonSetWhatTheServerWould(t *testing.T) {
 	tests := map[string]struct {
 		input string

@@ -17,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/yaml"
 
 	"berth.dev/berth/admission"
 	"berth.dev/berth/audit"
@@ -316,11 +315,11 @@ func (c *checker) coverage(ds *appsv1.DaemonSet) *coverage.Coverage {
 
 // unifiedDiff compares two objects as YAML.
 func unifiedDiff(file string, before, after []byte) (string, error) {
-	from, err := yaml.JSONToYAML(before)
+	from, err := report.YAML(before)
 	if err != nil {
 		return "", err
 	}
-	to, err := yaml.JSONToYAML(after)
+	to, err := report.YAML(after)
 	if err != nil {
 		return "", err
 	}
