@@ -33,6 +33,9 @@ measured = LittleMemory|FloodOfLargeReviews
 # The test that has the machine to itself: an attack on a busy machine shows how busy the machine is.
 attack = BerthIn256MiB
 
+# Half of the tests of reliability, which wait more than they work: they have a cluster of their own beside the others.
+installing = WhileHelmInstalls|CommandsOfInstall|WithCertManager|FirstStarts|BerthHasTheRights|InstallationThatFails|UpgradeFromThePrevious|EnforceWaits
+
 .PHONY: help
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,7 +61,9 @@ test-image: ## Build the image in every way, push and pull it; with buildah and 
 
 .PHONY: e2e
 e2e: ## Run the end-to-end tests on a real control plane.
-	go test -count=1 -timeout 40m -skip '$(attack)' ./e2e/...
+	go test -count=1 -timeout 40m -skip '$(attack)|$(installing)' ./e2e/... & others=$$!; \
+	go test -count=1 -timeout 40m -run '$(installing)' ./e2e/reliability && status=0 || status=$$?; \
+	wait $$others && exit $$status
 	go test -count=1 -timeout 20m -run '$(attack)' ./e2e/reliability
 
 # Which tests make skew runs.

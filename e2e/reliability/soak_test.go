@@ -28,7 +28,7 @@ func TestGoroutinesAndHeapStayAtTheirLevel(t *testing.T) {
 	cluster(t)
 	namespace := enabledNamespace(t)
 	before := containers()
-	length := full(5*time.Minute, time.Hour)
+	length := full(100*time.Second, time.Hour)
 	load := startLoadAt(t, namespace, gentle)
 	time.Sleep(length / 10) // until everything has been used once
 	early := lowest(t, length*3/10)
