@@ -95,7 +95,9 @@ func TestMonitoringIsOffByDefaultAndWhatTheValuesSay(t *testing.T) {
 	if diff := cmp.Diff(want, got.Spec.Selector); diff != "" {
 		t.Errorf("the PodMonitor's selector (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]map[string]any{{"port": "metrics", "interval": "30s"}}, got.Spec.PodMetricsEndpoints); diff != "" {
+	// Without honorLabels the label namespace of a DaemonSet would become exported_namespace.
+	endpoints := []map[string]any{{"port": "metrics", "interval": "30s", "honorLabels": true}}
+	if diff := cmp.Diff(endpoints, got.Spec.PodMetricsEndpoints); diff != "" {
 		t.Errorf("the PodMonitor's endpoints (-want +got):\n%s", diff)
 	}
 	if labels, _ := got.Metadata["labels"].(map[string]any); labels["release"] != "prom" {
