@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -15,23 +16,31 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// render renders the chart with values.
-func render(t *testing.T, values ...string) (objects []document, err error) {
+// helm runs a command of helm on a chart. The error holds what it says.
+func helm(t *testing.T, chart, command string, flags ...string) (output []byte, err error) {
 	t.Helper()
 	// go test repeats a result until a file that it saw read has changed, and what helm reads it does not see.
 	if _, err := filepath.Glob("chart/*/*"); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"tool", "-modfile=../tools/go.mod", "helm", "template", "berth", "chart", "--namespace=berth-system"}
-	for _, value := range values {
-		args = append(args, "--set="+value)
-	}
-	helm := exec.Command("go", args...)
+	run := exec.Command("go", append([]string{"tool", "-modfile=../tools/go.mod", "helm", command, "berth", chart}, flags...)...)
 	var errs bytes.Buffer
-	helm.Stderr = &errs
-	manifest, err := helm.Output()
+	run.Stderr = &errs
+	if output, err = run.Output(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, errs.String())
+	}
+	return output, nil
+}
+
+// render renders the chart with values.
+func render(t *testing.T, values ...string) (objects []document, err error) {
+	t.Helper()
+	flags := []string{"--namespace=berth-system"}
+	for _, value := range values {
+		flags = append(flags, "--set="+value)
+	}
+	manifest, err := helm(t, "chart", "template", flags...)
 	if err != nil {
-		t.Log(errs.String())
 		return nil, err
 	}
 	return parse(t, manifest), nil

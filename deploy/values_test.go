@@ -97,6 +97,17 @@ func TestEveryObjectButThePolicyFollowsTheNamesAndLabelsOfTheValues(t *testing.T
 	}
 }
 
+func TestTheNotesNameTheDeployment(t *testing.T) {
+	output, err := helm(t, "chart", "install", "--namespace=berth-system", "--dry-run=client", "--set=fullnameOverride=harbour")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, notes, _ := strings.Cut(string(output), "\nNOTES:\n")
+	if want := "kubectl -n berth-system rollout status deployment/harbour\n"; !strings.Contains(notes, want) {
+		t.Errorf("the notes lack %q:\n%s", want, notes)
+	}
+}
+
 func TestAPodIsWhatTheValuesSay(t *testing.T) {
 	objects, err := render(t, "image.repository=r.example.com/berth", "image.digest=sha256:"+strings.Repeat("0", 64),
 		"podLabels.a=b", "podAnnotations.c=d", "hostNetwork=true", "ports.webhook=10250", "service.port=8443", "service.annotations.e=f",
