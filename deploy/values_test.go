@@ -97,6 +97,47 @@ func TestEveryObjectButThePolicyFollowsTheNamesAndLabelsOfTheValues(t *testing.T
 	}
 }
 
+// A key that is there twice is an error of the API server.
+func TestALabelThatIsSetTwiceIsThereOnceAndBerthsOwnWin(t *testing.T) {
+	objects, err := render(t, "monitoring.podMonitor.enabled=true", "monitoring.podMonitor.labels.team=c",
+		"commonLabels.team=a", "podLabels.team=b", `commonLabels.app\.kubernetes\.io/name=other`, `podLabels.app\.kubernetes\.io/name=other`,
+		`commonLabels.app\.kubernetes\.io/version=other`, `commonLabels.rbac\.authorization\.k8s\.io/aggregate-to-view=no`,
+		`podAnnotations.kubectl\.kubernetes\.io/default-container=sidecar`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := func(team string) map[string]string {
+		return map[string]string{"app.kubernetes.io/name": "berth", "app.kubernetes.io/version": "0.1.0", "team": team}
+	}
+	for _, d := range objects {
+		if err := yaml.UnmarshalStrict(d.raw, &map[string]any{}); err != nil {
+			t.Errorf("%s %s: %v", d.Kind, d.Name, err)
+		}
+		want := own("a")
+		if d.Kind == "PodMonitor" {
+			want = own("c")
+		}
+		want["rbac.authorization.k8s.io/aggregate-to-view"] = "no"
+		if d.Name == "berth-view" {
+			for _, role := range []string{"admin", "edit", "view"} {
+				want["rbac.authorization.k8s.io/aggregate-to-"+role] = "true"
+			}
+		}
+		if diff := cmp.Diff(want, d.Labels); diff != "" {
+			t.Errorf("labels of %s %s (-want +got):\n%s", d.Kind, d.Name, diff)
+		}
+	}
+	pod := find[appsv1.Deployment](t, objects, "Deployment").Spec.Template
+	want := own("b")
+	want["rbac.authorization.k8s.io/aggregate-to-view"] = "no"
+	if diff := cmp.Diff(want, pod.Labels); diff != "" {
+		t.Errorf("labels of a pod (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"kubectl.kubernetes.io/default-container": "sidecar"}, pod.Annotations); diff != "" {
+		t.Errorf("annotations of a pod (-want +got):\n%s", diff)
+	}
+}
+
 func TestTheNotesNameTheDeployment(t *testing.T) {
 	output, err := helm(t, "chart", "install", "--namespace=berth-system", "--dry-run=client", "--set=fullnameOverride=harbour")
 	if err != nil {

@@ -17,13 +17,11 @@ helm upgrade --reuse-values: read them in parentheses, and with their default.
 app.kubernetes.io/name: {{ include "berth.name" . }}
 {{- end }}
 
-{{/* The labels of every object. */}}
+{{/* The labels of an object: its own, then those of its kind, then those of every object. Takes root, and what there is of labels. */}}
 {{- define "berth.labels" -}}
-{{ include "berth.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := include "berth.selectorLabels" .root | fromYaml }}
+{{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion }}
+{{- merge $own (.labels | default dict) (.root.Values.commonLabels | default dict) | toYaml }}
 {{- end }}
 
 {{/* metadata. Takes root, and what there is of suffix, labels, annotations, clusterScoped. */}}
@@ -33,10 +31,7 @@ name: {{ include "berth.fullname" .root }}{{ .suffix }}
 namespace: {{ .root.Release.Namespace }}
 {{- end }}
 labels:
-  {{- include "berth.labels" .root | nindent 2 }}
-{{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- include "berth.labels" . | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
