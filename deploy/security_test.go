@@ -95,12 +95,12 @@ func TestTheNetworkPolicyLetsNobodyReadTheMetricsUnlessSaid(t *testing.T) {
 }
 
 func TestAClientCAMakesBerthAskForCertificates(t *testing.T) {
-	objects, err := render(t, "webhook.clientCA=api-server-ca", "webhook.clientAllowedNames={front-proxy,kube-apiserver}")
+	objects, err := render(t, "webhook.clientCA=api-server-ca", "webhook.clientAllowedNames={front-proxy,kube-apiserver #1}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	pod := find[appsv1.Deployment](t, objects, "Deployment").Spec.Template.Spec
-	for _, want := range []string{"--client-ca-file=/etc/berth/client-ca/ca.crt", "--client-allowed-names=front-proxy,kube-apiserver"} {
+	for _, want := range []string{"--client-ca-file=/etc/berth/client-ca/ca.crt", "--client-allowed-names=front-proxy,kube-apiserver #1"} {
 		if !slices.Contains(pod.Containers[0].Args, want) {
 			t.Errorf("%s is not among the arguments %q", want, pod.Containers[0].Args)
 		}

@@ -1,6 +1,9 @@
 {{/*
 Values that a chart of an earlier version did not have are missing here after
 helm upgrade --reuse-values: read them in parentheses, and with their default.
+
+A string that the user chooses goes through toYaml, which quotes it where YAML would
+read something else: a namespace 123, an object called true.
 */}}
 
 {{/* What the objects are named after; of a cluster-scoped one it is the whole name. */}}
@@ -14,7 +17,7 @@ helm upgrade --reuse-values: read them in parentheses, and with their default.
 
 {{/* The labels that a selector may use: they never change. */}}
 {{- define "berth.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "berth.name" . }}
+app.kubernetes.io/name: {{ include "berth.name" . | toYaml }}
 {{- end }}
 
 {{/* The labels of an object: its own, then those of its kind, then those of every object. Takes root, and what there is of labels. */}}
@@ -26,9 +29,9 @@ app.kubernetes.io/name: {{ include "berth.name" . }}
 
 {{/* metadata. Takes root, and what there is of suffix, labels, annotations, clusterScoped. */}}
 {{- define "berth.metadata" -}}
-name: {{ include "berth.fullname" .root }}{{ .suffix }}
+name: {{ printf "%s%s" (include "berth.fullname" .root) (.suffix | default "") | toYaml }}
 {{- if not .clusterScoped }}
-namespace: {{ .root.Release.Namespace }}
+namespace: {{ .root.Release.Namespace | toYaml }}
 {{- end }}
 labels:
   {{- include "berth.labels" . | nindent 2 }}

@@ -29,13 +29,13 @@ oldObject == null || !has(oldObject.metadata.deletionTimestamp)
 {{- define "berth.clientConfig" -}}
 {{- $ := .root -}}
 service:
-  name: {{ include "berth.fullname" $ }}
-  namespace: {{ $.Release.Namespace }}
+  name: {{ include "berth.fullname" $ | toYaml }}
+  namespace: {{ $.Release.Namespace | toYaml }}
   path: {{ .path }}
   port: {{ ($.Values.service).port | default 443 }}
 {{- if eq $.Values.certs.source "files" }}
 {{- with $.Values.webhook.caBundle }}
-caBundle: {{ . }}
+caBundle: {{ toYaml . }}
 {{- end }}
 {{- end }}
 {{- end }}
