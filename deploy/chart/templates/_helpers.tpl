@@ -1,6 +1,8 @@
 {{/*
 Values that a chart of an earlier version did not have are missing here after
-helm upgrade --reuse-values: read them in parentheses, and with their default.
+helm upgrade --reuse-values: read them in parentheses, and with their default. So is a
+value that the user sets to null, unless the schema requires it: those which
+the first chart had, and which cannot be empty.
 
 A string that the user chooses goes through toYaml, which quotes it where YAML would
 read something else: a namespace 123, an object called true.

@@ -1,7 +1,34 @@
-{{/* What the cluster must be like, said before anything is written to it. */}}
+{{/* What the release and the cluster must be like, said before anything is written. */}}
 {{- define "berth.requirements" -}}
+{{- include "berth.namespaceOfItsOwn" . }}
+{{- include "berth.portsThatDiffer" . }}
+{{- include "berth.networkPolicyThatActs" . }}
 {{- include "berth.onlyOne" . }}
 {{- include "berth.knownFields" . }}
+{{- end }}
+
+{{/* berth may write every Lease of its namespace, and the ResourceQuota would be one for the control plane's pods. */}}
+{{- define "berth.namespaceOfItsOwn" -}}
+{{- if has .Release.Namespace (list "kube-system" "kube-public" "kube-node-lease") }}
+{{- fail (printf "berth cannot be in %s: it may write every Lease of its namespace, and a ResourceQuota there limits critical pods. Give it a namespace of its own: -n berth-system --create-namespace" .Release.Namespace) }}
+{{- end }}
+{{- end }}
+
+{{- define "berth.portsThatDiffer" -}}
+{{- $ports := list }}
+{{- range list "webhook" "metrics" "health" }}
+{{- $ports = append $ports (include "berth.port" (dict "root" $ "name" .) | trim) }}
+{{- end }}
+{{- if ne (len (uniq $ports)) 3 }}
+{{- fail (printf "ports.webhook, ports.metrics and ports.health must differ: they are %s, %s and %s" (index $ports 0) (index $ports 1) (index $ports 2)) }}
+{{- end }}
+{{- end }}
+
+{{/* Most network plugins take pods of the host network for their node, which no NetworkPolicy selects. */}}
+{{- define "berth.networkPolicyThatActs" -}}
+{{- if and .Values.hostNetwork .Values.networkPolicy.enabled }}
+{{- fail "networkPolicy.enabled cannot be relied on with hostNetwork: most network plugins apply no NetworkPolicy to pods of the host network. Set one of them to false, and limit who reaches the nodes' ports by a firewall" }}
+{{- end }}
 {{- end }}
 
 {{/* Two would both write, and argue about the status of policies. */}}

@@ -1,6 +1,6 @@
 {{/* The namespaces that the ordinary tier leaves out, berth's own among them. */}}
 {{- define "berth.excludedNamespaces" -}}
-{{ append .Values.webhook.excludedNamespaces .Release.Namespace | uniq | toJson }}
+{{ append (.Values.webhook.excludedNamespaces | default list) .Release.Namespace | uniq | toJson }}
 {{- end }}
 
 {{- define "berth.isCritical" -}}
