@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -88,5 +91,44 @@ func TestANameThatLooksLikeSomethingElseIsAString(t *testing.T) {
 		if diff := cmp.Diff(rendered("a", plain), rendered("123", odd)); diff != "" {
 			t.Errorf("%s: kinds of values (-of plain names +of others):\n%s", source, diff)
 		}
+	}
+}
+
+// A Job that nobody waits for any more ends, and what runs where berth runs finds the API server as berth does.
+func TestTheJobOfAnInstallationEndsAndRunsWhereBerthRuns(t *testing.T) {
+	manifest, err := helm(t, firstInstallation(t), "template", "--namespace=berth-system", "--set=commonLabels.team=a", "--set=podLabels.a=b",
+		"--set=env[0].name=KUBERNETES_SERVICE_HOST", "--set=env[0].value=api.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := parse(t, manifest)
+	if got := *find[admissionv1.MutatingWebhookConfiguration](t, objects, "MutatingWebhookConfiguration").Webhooks[0].FailurePolicy; got != admissionv1.Ignore {
+		t.Errorf("failurePolicy is %s before berth answers", got)
+	}
+	for _, d := range objects {
+		if _, isHook := d.Annotations["helm.sh/hook"]; !isHook {
+			continue
+		}
+		// Uninstalling takes no hook away.
+		if got, want := d.Annotations["helm.sh/hook-delete-policy"], "before-hook-creation,hook-succeeded,hook-failed"; got != want {
+			t.Errorf("%s %s is deleted at %s, want %s", d.Kind, d.Name, got, want)
+		}
+	}
+	type said struct {
+		Deadline      *int64
+		TTL           *int32
+		Labels        map[string]string
+		PriorityClass string
+		Env           []corev1.EnvVar
+	}
+	job := find[batchv1.Job](t, objects, "Job").Spec
+	pod := job.Template
+	got := said{job.ActiveDeadlineSeconds, job.TTLSecondsAfterFinished, pod.Labels, pod.Spec.PriorityClassName, pod.Spec.Containers[0].Env}
+	want := said{
+		new(int64(600)), new(int32(600)), map[string]string{"app.kubernetes.io/name": "berth-enforce", "team": "a", "a": "b"},
+		"system-cluster-critical", []corev1.EnvVar{{Name: "KUBERNETES_SERVICE_HOST", Value: "api.example.com"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the Job (-want +got):\n%s", diff)
 	}
 }
