@@ -158,6 +158,9 @@ func (e *enforcer) unready(ctx context.Context) error {
 const probe = `{"apiVersion":"berth.dev/v1alpha1","kind":"PlacementPolicy","metadata":{"name":"berth-enforce"},` +
 	`"spec":{"nodeChecks":{},"matchConditions":[{"name":"does-not-compile","expression":"berthIsAsked"}]}}`
 
+// deniedByBerth is what the API server says then (k8s.io/apiserver pkg/admission/plugin/webhook/errors ToStatusErr).
+const deniedByBerth = `admission webhook "policies.berth.dev" denied the request`
+
 // reached says why the API server has not asked berth; nil: it has.
 func (e *enforcer) reached(ctx context.Context) error {
 	err := e.hooks.RESTClient().Post().AbsPath("/apis", v1alpha1.GroupVersion.String(), "placementpolicies").
@@ -166,7 +169,7 @@ func (e *enforcer) reached(ctx context.Context) error {
 	case err == nil:
 		return errors.New("the API server to reach berth: it did not ask it about a PlacementPolicy; may it connect to the pods of " + e.deployment +
 			", on the port of the webhook? With webhook.caBundle, does that fit the certificate?")
-	case strings.Contains(err.Error(), "policies.berth.dev"):
+	case strings.Contains(err.Error(), deniedByBerth):
 		return nil
 	}
 	return explain(err)
