@@ -10,6 +10,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -97,7 +98,7 @@ func TestANameThatLooksLikeSomethingElseIsAString(t *testing.T) {
 // A Job that nobody waits for any more ends, and what runs where berth runs finds the API server as berth does.
 func TestTheJobOfAnInstallationEndsAndRunsWhereBerthRuns(t *testing.T) {
 	manifest, err := helm(t, firstInstallation(t), "template", "--namespace=berth-system", "--set=commonLabels.team=a", "--set=podLabels.a=b",
-		"--set=env[0].name=KUBERNETES_SERVICE_HOST", "--set=env[0].value=api.example.com")
+		"--set=networkPolicy.enabled=true", "--set=env[0].name=KUBERNETES_SERVICE_HOST", "--set=env[0].value=api.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,5 +135,8 @@ func TestTheJobOfAnInstallationEndsAndRunsWhereBerthRuns(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the Job (-want +got):\n%s", diff)
+	}
+	if let := find[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy/berth-enforce").Spec.PodSelector.MatchLabels; pod.Labels["app.kubernetes.io/name"] != let["app.kubernetes.io/name"] {
+		t.Errorf("the NetworkPolicy for the Job selects %v", let)
 	}
 }

@@ -77,8 +77,12 @@ func TestTheNetworkPolicyLetsReviewsInAndBerthOutToTheAPIServer(t *testing.T) {
 		},
 		Egress: []networkingv1.NetworkPolicyEgressRule{{Ports: port(intstr.FromInt32(16443))}},
 	}
-	if diff := cmp.Diff(want, find[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy").Spec); diff != "" {
+	if diff := cmp.Diff(want, find[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy/berth").Spec); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	want.PodSelector.MatchLabels, want.Ingress = map[string]string{"app.kubernetes.io/name": "berth-enforce"}, nil
+	if diff := cmp.Diff(want, find[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy/berth-enforce").Spec); diff != "" {
+		t.Errorf("of the Job (-want +got):\n%s", diff)
 	}
 }
 
