@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"berth.dev/berth/audit"
 	"berth.dev/berth/cluster"
@@ -55,11 +56,15 @@ func (m *mapper) draw(ctx context.Context) (*report.Map, error) {
 
 // addNamespaces adds those that are not known: they are taken to have no labels.
 func (m *mapper) addNamespaces() {
-	f := m.facts
+	f, known := m.facts, sets.New[string]()
+	for i := range f.set.Namespaces {
+		known.Insert(f.set.Namespaces[i].Name)
+	}
 	for _, ds := range f.daemonSets {
-		if slices.ContainsFunc(f.set.Namespaces, func(n corev1.Namespace) bool { return n.Name == ds.Namespace }) {
+		if known.Has(ds.Namespace) {
 			continue
 		}
+		known.Insert(ds.Namespace)
 		f.set.Namespaces = append(f.set.Namespaces, corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ds.Namespace}})
 		if f.at.IsZero() && len(f.set.Policies) > 0 {
 			f.said = append(f.said, fmt.Sprintf("labels and annotations of namespace %s, which is taken to have none: it is not among the files", ds.Namespace))
