@@ -52,7 +52,7 @@ test: lint unit test-image e2e ## Run every check: lint, unit tests, the image, 
 unit: ## Run the unit tests and fuzz seeds, and envtest on the real API server.
 	assets=$$(go run -C e2e/controlplane .); \
 	KUBEBUILDER_ASSETS=$$assets go test $(race) -skip '$(measured)' $$(go list ./... | grep -v /e2e); \
-	KUBEBUILDER_ASSETS=$$assets go test -run '$(measured)' ./audit ./cluster ./placement ./webhook
+	KUBEBUILDER_ASSETS=$$assets go test -run '$(measured)' ./audit ./cluster ./cmd/berth ./placement ./webhook
 	go test -C e2e/controlplane ./...
 
 .PHONY: test-image

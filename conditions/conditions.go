@@ -87,8 +87,9 @@ var newEnv = sync.OnceValues(func() (*cel.Env, error) {
 
 // What the schema of a policy allows. Beyond it nothing is compiled.
 const (
-	maxConditions = 64
-	maxExpression = 4096 // characters
+	maxConditions  = 64
+	maxExpression  = 4096     // characters
+	maxExpressions = 16 << 10 // characters of all expressions together
 )
 
 // Compile compiles matchConditions. The errors name the condition and the place
@@ -100,6 +101,9 @@ func Compile(list []v1alpha1.MatchCondition) (*Program, field.ErrorList) {
 	path := field.NewPath("spec", "matchConditions")
 	if len(list) > maxConditions {
 		return nil, field.ErrorList{field.TooMany(path, len(list), maxConditions)}
+	}
+	if sum := characters(list); sum > maxExpressions {
+		return nil, field.ErrorList{field.Invalid(path, sum, fmt.Sprintf("the expressions together must not have more than %d characters", maxExpressions))}
 	}
 	env, err := newEnv()
 	if err != nil {
@@ -126,6 +130,14 @@ func Compile(list []v1alpha1.MatchCondition) (*Program, field.ErrorList) {
 	return program, nil
 }
 
+// characters is the length of all expressions together.
+func characters(list []v1alpha1.MatchCondition) (sum int) {
+	for _, condition := range list {
+		sum += utf8.RuneCountInString(condition.Expression)
+	}
+	return sum
+}
+
 // firstOf shows the first error where it is, and counts the others: each shows
 // the expression again.
 func firstOf(errs []*cel.Error, expression string) error {
@@ -137,7 +149,14 @@ func firstOf(errs []*cel.Error, expression string) error {
 }
 
 func compile(env *cel.Env, expression string) (programs [limits]func() (cel.Program, error), err error) {
-	ast, issues := env.Compile(expression)
+	parsed, issues := env.Parse(expression)
+	if errs := issues.Errors(); len(errs) > 0 {
+		return programs, firstOf(errs, expression)
+	}
+	if err := checkRegexes(parsed); err != nil {
+		return programs, err
+	}
+	ast, issues := env.Check(parsed)
 	if errs := issues.Errors(); len(errs) > 0 {
 		return programs, firstOf(errs, expression)
 	}

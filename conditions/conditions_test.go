@@ -59,11 +59,14 @@ func TestConditionsSeeTheRequestTheObjectsAndTheNamespace(t *testing.T) {
 
 func TestCompileNamesTheExpressionAndThePlace(t *testing.T) {
 	tests := map[string]struct{ expression, want string }{
-		"too long":            {strings.Repeat(" ", 4097) + "true", `spec.matchConditions[1].expression: Too long: may not be more than 4096`},
-		"very wrong":          {strings.Repeat("ü", 4000), "(99 more)"},
-		"out of syntax":       {`object.metadata.name ==`, `spec.matchConditions[1].expression: Invalid value: "object.metadata.name ==": ERROR: <input>:1:24: Syntax error`},
-		"an unknown variable": {`objekt.metadata.name == 'a'`, `undeclared reference to 'objekt'`},
-		"no bool":             {`'a' + 'b'`, `must yield a bool, and yields string`},
+		"too long":             {strings.Repeat(" ", 4097) + "true", `spec.matchConditions[1].expression: Too long: may not be more than 4096`},
+		"very wrong":           {strings.Repeat("ü", 4000), "(99 more)"},
+		"out of syntax":        {`object.metadata.name ==`, `spec.matchConditions[1].expression: Invalid value: "object.metadata.name ==": ERROR: <input>:1:24: Syntax error`},
+		"an unknown variable":  {`objekt.metadata.name == 'a'`, `undeclared reference to 'objekt'`},
+		"a regex of 3,000,000": {`'a'.matches('(?:` + strings.Repeat("a", 3000) + `){1000}')`, "compile to 3001000 instructions, more than 2000"},
+		"regexes together":     {`'a'.find('.{999}') == '' && ` + strings.Repeat(`'a'.findAll('(ab){999}', 1) == [] && `, 9) + `true`, "more than 2000"},
+		"no regex":             {`'a'.matches('(')`, "invalid matches argument"},
+		"no bool":              {`'a' + 'b'`, `must yield a bool, and yields string`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -72,6 +75,25 @@ func TestCompileNamesTheExpressionAndThePlace(t *testing.T) {
 				t.Errorf("errors %v, want one that says %q", errs, test.want)
 			}
 		})
+	}
+}
+
+func TestTheExpressionsOfAPolicyTogetherHaveABound(t *testing.T) {
+	longest := "true" + strings.Repeat(" ", 4092)
+	if _, errs := conditions.Compile(list(slices.Repeat([]string{longest}, 4)...)); errs != nil {
+		t.Errorf("16,384 characters: %v", errs)
+	}
+	_, errs := conditions.Compile(list(append(slices.Repeat([]string{longest}, 4), "objekt")...))
+	want := "[spec.matchConditions: Invalid value: 16390: the expressions together must not have more than 16384 characters]"
+	if got := fmt.Sprint(errs); got != want {
+		t.Errorf("errors %s, want %s", got, want)
+	}
+}
+
+func TestRegularExpressionsOfOrdinarySizeAreTaken(t *testing.T) {
+	expression := `object.metadata.name.matches("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$") && object.metadata.name.find("[a-z]{1,253}") != ""`
+	if _, errs := conditions.Compile(list(expression)); errs != nil {
+		t.Error(errs)
 	}
 }
 

@@ -10,12 +10,10 @@ import (
 	"time"
 )
 
-// The most connections, in all and of one address. Each takes some 40 KiB, and up to 200 while its header arrives. API servers
-// have one for each write of DaemonSets that is in flight, and not more than 200 of all such writes, unless configured otherwise.
-const (
-	maxConnections           = 500
-	maxConnectionsPerAddress = 250
-)
+// maxConnections is the most connections for reviews, half of them of one address. Each takes some 40 KiB, and up to 200 while its
+// header arrives. API servers have one for each write of DaemonSets that is in flight, and not more than 200 of all such writes,
+// unless configured otherwise.
+const maxConnections = 500
 
 // openConnections are those that are open. When there are too many, the one gives way that has gone longest without a whole request,
 // and first of those from whose address none has come: whoever asks has nothing to fear from whoever only connects, with a new
@@ -35,9 +33,10 @@ type peer struct {
 	asks atomic.Bool
 }
 
-func newConnections() *openConnections {
+// newConnections has room for so many, and for half as many of one address: one alone keeps nobody out.
+func newConnections(most int) *openConnections {
 	return &openConnections{
-		most: maxConnections, mostPerAddress: maxConnectionsPerAddress,
+		most: most, mostPerAddress: most / 2,
 		open: map[*connection]struct{}{}, byAddress: map[netip.Addr]*peer{},
 	}
 }
@@ -190,5 +189,5 @@ func connectionOf(ctx context.Context) *connection {
 	if c, ok := ctx.Value(connectionKey{}).(*connection); ok {
 		return c
 	}
-	return &connection{all: newConnections(), peer: new(peer)}
+	return &connection{all: newConnections(maxConnections), peer: new(peer)}
 }

@@ -4,6 +4,7 @@
 //
 //	server.go    time limits, shutdown
 //	connections.go  how many there may be, and which give way
+//	plain.go     other servers: probes and metrics, without TLS
 //	tls.go       versions, ciphers, the client's certificate
 //	drain.go     the end of a server that loses nothing
 //	endpoint.go  the steps below in their order; panics, the log

@@ -67,7 +67,7 @@ func (e *endpoint) serve(x *exchange, r *http.Request) (a admission.Answer, f *f
 	if snapshot == nil {
 		return a, notReady()
 	}
-	if f := x.read(r); f != nil {
+	if f := x.read(r, maxBody); f != nil {
 		return a, f
 	}
 	a, asked, f := e.decide(r.Context(), x, snapshot)

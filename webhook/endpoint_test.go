@@ -225,7 +225,7 @@ func TestAnswersDoNotMixUpUnderConcurrency(t *testing.T) {
 func TestABodyThatDoesNotArriveIsA408(t *testing.T) {
 	var x exchange
 	defer x.release()
-	f := x.read(&http.Request{ContentLength: 10, Body: lateBody{}})
+	f := x.read(&http.Request{ContentLength: 10, Body: lateBody{}}, maxBody)
 	if f == nil || f.code != http.StatusRequestTimeout || f.result != failedBody {
 		t.Errorf("got %+v", f)
 	}

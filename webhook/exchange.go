@@ -19,7 +19,8 @@ const (
 	// firstRead bounds what a client gets for a length that it only claims.
 	firstRead = 16 << 10
 	// smallBody is the size up to which a buffer is kept for the next request. An ordinary review, of 5 to 50 KiB, is admitted
-	// whatever else comes in: where memory for it is missing, a connection hangs up whose body is slower to arrive.
+	// whatever else comes in: where memory for it is missing, a connection hangs up whose body is slower to arrive. Bodies that have
+	// arrived hold memory while they are decided on, which is short, or as policies that wait: those are few.
 	smallBody = 64 << 10
 	// maxBodies is the memory for the bodies of all requests in flight. The garbage collector lets as much again lie about before
 	// it collects.
@@ -94,12 +95,14 @@ func (x *exchange) release() {
 	exchanges.Put(x)
 }
 
-// read reads the request's body into x.body, or the head of one that is too large.
-func (x *exchange) read(r *http.Request) *failure {
+// read reads the request's body into x.body, or the head of one that is larger than so many bytes.
+func (x *exchange) read(r *http.Request, most int) *failure {
 	x.conn = connectionOf(r.Context())
-	length := int(r.ContentLength) // -1 when the client sends chunks
-	most := maxBody
-	if length > maxBody {
+	length := int(r.ContentLength)
+	switch {
+	case length < 0: // the client sends chunks
+		length = most
+	case length > most:
 		length, most = headSize, headSize // the rest is not even waited for
 	}
 	x.body = x.body[:0]
@@ -131,9 +134,6 @@ func (x *exchange) read(r *http.Request) *failure {
 // grow makes room for more of the body. Room doubles, as bytes arrive, up to the length that the client claims: so a client
 // reserves no more than twice what it has sent. While it grows it takes both, for the largest body 24 of maxBodies' 32 MiB.
 func (x *exchange) grow(length int) *failure {
-	if length < 0 {
-		length = maxBody
-	}
 	length = max(length, len(x.body))
 	room := max(2*cap(x.body), firstRead)
 	if room >= length {

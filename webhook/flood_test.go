@@ -177,7 +177,7 @@ func TestABodyReservesWhatItHasSentAndNotWhatItClaims(t *testing.T) {
 	for sent, want := range map[int]int64{1: firstRead, smallBody - 1: smallBody, smallBody + 1: 2 * smallBody, 1 << 20: 2 << 20} {
 		var x exchange
 		body := partBody{Reader: strings.NewReader(strings.Repeat(" ", sent)), end: func() error { return os.ErrDeadlineExceeded }}
-		f := x.read(&http.Request{ContentLength: maxBody, Body: body})
+		f := x.read(&http.Request{ContentLength: maxBody, Body: body}, maxBody)
 		if f == nil || f.code != http.StatusRequestTimeout || x.conn.held.Load() != want || int64(cap(x.body)) > max(want, smallBody) {
 			t.Errorf("%d bytes sent: %+v, %d reserved of %d", sent, f, x.conn.held.Load(), cap(x.body))
 		}
@@ -190,7 +190,7 @@ func TestTheLargestBodyHasRoomWhetherItsLengthIsKnownOrNot(t *testing.T) {
 	idleBudget(t)
 	for _, length := range []int64{maxBody, -1} {
 		var x exchange
-		f := x.read(&http.Request{ContentLength: length, Body: io.NopCloser(strings.NewReader(strings.Repeat(" ", maxBody)))})
+		f := x.read(&http.Request{ContentLength: length, Body: io.NopCloser(strings.NewReader(strings.Repeat(" ", maxBody)))}, maxBody)
 		if f != nil || len(x.body) != maxBody {
 			t.Errorf("with length %d: %+v after %d bytes", length, f, len(x.body))
 		}

@@ -19,17 +19,25 @@ const ValidatePolicyPath = "/validate-berth-dev-v1alpha1-placementpolicy"
 type PolicyValidator struct {
 	logger  logr.Logger
 	metrics *endpointMetrics
-	// one at a time: compiling costs more than any other request, and policies are seldom written.
-	one chan struct{}
+	// few are taken at a time, and one of them is decoded and compiled: that costs more than any other request, and policies are
+	// seldom written.
+	few, one chan struct{}
 }
 
 // NewPolicyValidator returns a PolicyValidator that logs its denials.
 func NewPolicyValidator(logger logr.Logger) *PolicyValidator {
-	return &PolicyValidator{logger.WithValues("webhook", "policies"), newEndpointMetrics("policies"), make(chan struct{}, 1)}
+	return &PolicyValidator{
+		logger: logger.WithValues("webhook", "policies"), metrics: newEndpointMetrics("policies"),
+		few: make(chan struct{}, fewPolicies), one: make(chan struct{}, 1),
+	}
 }
 
-// maxPolicyReview is far more than two policies of the size that the schema allows.
-const maxPolicyReview = 4 << 20
+const (
+	// maxPolicyReview is far more than two policies of the size that the schema allows.
+	maxPolicyReview = 4 << 20
+	// fewPolicies is how many reviews are taken at a time: those that wait hold half of maxBodies at most.
+	fewPolicies = 4
+)
 
 // ServeHTTP answers one AdmissionReview.
 func (v *PolicyValidator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -60,23 +68,29 @@ func (v *PolicyValidator) serve(x *exchange, r *http.Request) (answer *admission
 	if f := checkHeader(r); f != nil {
 		return nil, f
 	}
-	if f := x.read(r); f != nil {
-		return nil, f
-	}
-	if x.tooLarge || len(x.body) > maxPolicyReview {
-		return nil, bodyTooLarge(maxPolicyReview)
-	}
-	size := admission.DecodedSize(x.body)
-	if !decodedWhole.Take(size) {
+	select {
+	case v.few <- struct{}{}:
+		defer func() { <-v.few }()
+	default:
 		return nil, overloaded()
 	}
-	defer decodedWhole.Give(size)
+	if f := x.read(r, maxPolicyReview); f != nil {
+		return nil, f
+	}
+	if x.tooLarge {
+		return nil, bodyTooLarge(maxPolicyReview)
+	}
 	select {
 	case v.one <- struct{}{}:
 		defer func() { <-v.one }()
 	case <-r.Context().Done():
 		return nil, overloaded()
 	}
+	size := admission.DecodedSize(x.body)
+	if !decodedWhole.Take(size) {
+		return nil, overloaded()
+	}
+	defer decodedWhole.Give(size)
 	answer, err := admission.AnswerPolicy(x.body)
 	if err != nil {
 		return nil, badRequest(err)

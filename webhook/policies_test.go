@@ -1,13 +1,84 @@
 package webhook
 
 import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 )
+
+// A policy's review is held while another policy is compiled. What all of them hold leaves half of the memory to reviews of
+// DaemonSets, however many come.
+func TestFewPoliciesAreTakenAtATimeAndOthersArePutOffAtOnce(t *testing.T) {
+	idleBudget(t)
+	validator := NewPolicyValidator(logr.Discard())
+	validator.one <- struct{}{} // one is being compiled
+	site := serve(t, newFacts(t, ownLabel), logr.Discard(), func(s *Server) { s.Register(ValidatePolicyPath, validator) })
+	large := policyCreated(`{"nodeSelector":{"pool":"a"}}` + strings.Repeat(" ", maxPolicyReview-1024))
+	answers := make(chan reply, fewPolicies)
+	var all sync.WaitGroup
+	for i := range fewPolicies {
+		request := site.request(t, ValidatePolicyPath, large)
+		all.Go(func() {
+			answer, _ := site.exchange(request)
+			answers <- answer
+		})
+		eventually(t, "it has arrived, and waits", func() bool {
+			return len(validator.few) == i+1 && bodies.left.Load() <= maxBodies-int64(i+1)*int64(len(large)) && bodies.left.Load() >= maxBodies-int64(i+1)*maxPolicyReview
+		})
+	}
+	for range 20 {
+		if got := site.post(t, ValidatePolicyPath, large); got.code != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" || !got.closed {
+			t.Errorf("one more is answered %d, header %v, closed: %v", got.code, got.header, got.closed)
+		}
+	}
+	if left := bodies.left.Load(); left < maxBodies/2 {
+		t.Errorf("%d bytes are left for the bodies of other reviews", left)
+	}
+	if left := decodedWhole.left.Load(); left != MaxDecodedWhole {
+		t.Errorf("%d bytes are left of the memory for what is decoded, before anything is", left)
+	}
+	if got := site.post(t, MutatePath, string(shippedReview(172*7, true))); got.code != http.StatusOK {
+		t.Errorf("a large review of a DaemonSet is answered %d", got.code)
+	}
+	<-validator.one
+	all.Wait()
+	for range fewPolicies {
+		if got := <-answers; got.code != http.StatusOK {
+			t.Errorf("one of the few is answered %d: %s", got.code, got.body)
+		}
+	}
+	idleBudget(t)
+}
+
+func TestAPolicysReviewThatIsTooLargeIsNotRead(t *testing.T) {
+	idleBudget(t)
+	site := serve(t, newFacts(t, ownLabel), logr.Discard(), func(s *Server) { s.Register(ValidatePolicyPath, NewPolicyValidator(logr.Discard())) })
+	conn, err := site.dial(t, &tls.Config{MinVersion: tls.VersionTLS13})
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: berth\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", ValidatePolicyPath, maxPolicyReview+1)
+	if _, err := io.WriteString(conn, head+strings.Repeat(" ", 2*headSize)); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusRequestEntityTooLarge || !response.Close {
+		t.Errorf("answered %d, closed: %v", response.StatusCode, response.Close)
+	}
+	idleBudget(t)
+}
 
 // policyCreated is the review of a new PlacementPolicy.
 func policyCreated(spec string) string {

@@ -70,7 +70,7 @@ func NewServer(options Options) *Server {
 	if options.MinTLSVersion == 0 {
 		options.MinTLSVersion = tls.VersionTLS13
 	}
-	return &Server{options: options, mux: http.NewServeMux(), limited: newConnections(), times: times{
+	return &Server{options: options, mux: http.NewServeMux(), limited: newConnections(maxConnections), times: times{
 		readHeader: readHeaderTimeout, read: readTimeout, write: writeTimeout, idle: idleTimeout,
 		drain: drainTimeout, quiet: quietTime, shutdown: shutdownTimeout,
 	}}

@@ -72,6 +72,7 @@ type PlacementPolicySpec struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.map(c, size(c.expression)).sum() <= 16384",message="the expressions together must not have more than 16384 characters"
 	MatchConditions []MatchCondition `json:"matchConditions,omitempty"`
 
 	// nodeSelector is node labels that the policy requires, literally.

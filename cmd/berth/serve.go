@@ -142,7 +142,7 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 		Clients:        clients.options(),
 		Logger:         logger,
 	})
-	mgr, err := newManager(config, o, server)
+	mgr, err := newManager(config, server)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,10 @@ func serve(ctx context.Context, o *serveOptions, logTo io.Writer) error {
 		return err
 	}
 	checks := map[string]healthz.Checker{"facts": facts.Ready, "certificate": source.Ready, "webhook": server.StartedChecker()}
-	if err := addBeside(mgr, checks, source, clients, facts); err != nil {
+	if err := addObserving(ctx, mgr, o, checks); err != nil {
+		return err
+	}
+	if err := addBeside(mgr, source, clients, facts); err != nil {
 		return err
 	}
 	if err := awaitAPI(ctx, mgr.GetAPIReader(), log); err != nil {
@@ -187,7 +190,7 @@ func runUntilDrained(ctx context.Context, mgr manager.Manager, server *webhook.S
 	return mgr.Start(running)
 }
 
-func newManager(config *rest.Config, o *serveOptions, server *webhook.Server) (manager.Manager, error) {
+func newManager(config *rest.Config, server *webhook.Server) (manager.Manager, error) {
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
@@ -197,10 +200,10 @@ func newManager(config *rest.Config, o *serveOptions, server *webhook.Server) (m
 		MapperProvider:         newMapper,
 		Cache:                  cacheOptions(),
 		WebhookServer:          server,
-		HealthProbeBindAddress: o.healthAddress,
+		HealthProbeBindAddress: nowhere, // see addObserving
 		// With the drain before it and the preStop hook, it fits into a Pod's 30 s.
 		GracefulShutdownTimeout: new(4 * time.Second),
-		Metrics:                 metricsserver.Options{BindAddress: o.metricsAddress},
+		Metrics:                 metricsserver.Options{BindAddress: nowhere},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the server: %w", err)
@@ -214,19 +217,11 @@ func cacheOptions() cache.Options {
 	return options
 }
 
-// addBeside gives the manager what runs beside the webhook server, and the checks of readiness.
-func addBeside(mgr manager.Manager, checks map[string]healthz.Checker, beside ...manager.Runnable) error {
+// addBeside gives the manager what runs beside the webhook server.
+func addBeside(mgr manager.Manager, beside ...manager.Runnable) error {
 	for _, runnable := range beside {
 		if err := mgr.Add(runnable); err != nil {
 			return fmt.Errorf("prepare the server: %w", err)
-		}
-	}
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("prepare the probes: %w", err)
-	}
-	for name, check := range checks {
-		if err := mgr.AddReadyzCheck(name, check); err != nil {
-			return fmt.Errorf("prepare the probes: %w", err)
 		}
 	}
 	return nil

@@ -105,7 +105,7 @@ func TestUntilTheServerHasDrainedEverythingElseGoesOnButReadiness(t *testing.T) 
 		Logger:         logr.Discard(),
 	})
 	o := serveOptions{healthAddress: freeAddress(t), metricsAddress: "0"}
-	mgr, err := newManager(&rest.Config{Host: "https://127.0.0.1:1"}, &o, server)
+	mgr, err := newManager(&rest.Config{Host: "https://127.0.0.1:1"}, server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,10 @@ func TestUntilTheServerHasDrainedEverythingElseGoesOnButReadiness(t *testing.T) 
 		close(besideEnded)
 		return nil
 	})
-	if err := addBeside(mgr, map[string]healthz.Checker{"webhook": server.StartedChecker()}, beside); err != nil {
+	if err := addObserving(t.Context(), mgr, &o, map[string]healthz.Checker{"webhook": server.StartedChecker()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := addBeside(mgr, beside); err != nil {
 		t.Fatal(err)
 	}
 	ctx, terminate := context.WithCancel(t.Context())

@@ -114,21 +114,28 @@ func (a *attack) count(what string) {
 	a.seen[what]++
 }
 
-// held is a way in which a holder keeps a connection busy: whether it shakes hands, and what it sends then.
+// held is a way in which a holder keeps a connection busy: to which port, whether it shakes hands, and what it sends then.
 type held struct {
 	name    string
+	port    string
 	secured bool
 	start   func() string
 }
 
 var (
-	silent    = held{"says nothing", false, func() string { return "" }}
-	hello     = held{"a ClientHello that does not end", false, longHello}
-	shaken    = held{"shakes hands and says nothing", true, func() string { return "" }}
-	longHead  = held{"a header of 60 KB that does not end", true, func() string { return heldHead + shortLines(60<<10) }}
-	shortHead = held{"a header of 4 KB that does not end", true, func() string { return heldHead + shortLines(3900) }}
-	smallBody = held{"all but the last KB of 61 KB", true, func() string { return heldBody(61 << 10) }}
-	largeBody = held{"all but the last KB of 7 MiB", true, func() string { return heldBody(7 << 20) }}
+	silent    = held{"says nothing", "webhook", false, func() string { return "" }}
+	hello     = held{"a ClientHello that does not end", "webhook", false, longHello}
+	shaken    = held{"shakes hands and says nothing", "webhook", true, func() string { return "" }}
+	longHead  = held{"a header of 60 KB that does not end", "webhook", true, func() string { return heldHead + shortLines(60<<10) }}
+	shortHead = held{"a header of 4 KB that does not end", "webhook", true, func() string { return heldHead + shortLines(3900) }}
+	smallBody = held{"all but the last KB of 61 KB", "webhook", true, func() string { return heldBody(61 << 10) }}
+	largeBody = held{"all but the last KB of 7 MiB", "webhook", true, func() string { return heldBody(7 << 20) }}
+
+	noProbe    = held{"says nothing to the port of probes", "health", false, func() string { return "" }}
+	longProbe  = held{"a header of 60 KB to the port of probes", "health", false, func() string { return scrapeHead + shortLines(60<<10) }}
+	shortProbe = held{"a header of 4 KB to the port of probes", "health", false, func() string { return scrapeHead + shortLines(3900) }}
+	longScrape = held{"a header of 60 KB to the port of metrics", "metrics", false, func() string { return scrapeHead + shortLines(60<<10) }}
+	scrape     = held{"asks for metrics", "metrics", false, func() string { return scrapeHead + "\r\n" }}
 )
 
 // waves are what the holders do for a while each, one in so many. Large bodies, which cost their senders as much as berth, are
@@ -138,6 +145,8 @@ var waves = [][]held{
 	{silent, shaken},
 	{shortHead},
 	{longHead, hello},
+	// The port of probes is the kubelet's, too: were it kept out, the replica would be restarted.
+	{noProbe, longProbe, shortProbe, longScrape, scrape},
 }
 
 // kindNow is what the i-th holder does at the moment.
@@ -145,6 +154,8 @@ func (a *attack) kindNow(i int) held {
 	kinds := waves[int(time.Since(a.began)/wave)%len(waves)]
 	return kinds[i%len(kinds)]
 }
+
+const scrapeHead = "GET /metrics HTTP/1.1\r\nHost: berth\r\n"
 
 const heldHead = "POST " + mutatePath + " HTTP/1.1\r\nHost: berth\r\nContent-Type: application/json\r\n"
 
@@ -187,7 +198,7 @@ func (a *attack) hold(ctx context.Context, i int) {
 	dialer := a.dialer(0, i)
 	for pause(ctx, again) {
 		kind := a.kindNow(i)
-		conn, err := dialer.DialContext(ctx, "tcp", a.pod.Address("webhook"))
+		conn, err := dialer.DialContext(ctx, "tcp", a.pod.Address(kind.port))
 		if err != nil {
 			a.count("no connection: " + kind.name)
 			continue
