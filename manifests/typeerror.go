@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"reflect"
 	"regexp"
 	"strings"
@@ -65,34 +66,38 @@ func (w word) misfit(node *yaml.Node, path string, steps []string) (found string
 	if node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	if len(steps) == 0 && w.fits(node) {
+	switch scalar := w != list && w != mapping; {
+	case len(steps) == 0 && w.fits(node):
 		return "", false
-	}
-	each := func(visit func(key string, value *yaml.Node) bool) {
-		for i, child := range node.Content {
-			switch {
-			case node.Kind == yaml.SequenceNode && visit(fmt.Sprintf("[%d]", i), child):
-				return
-			case node.Kind == yaml.MappingNode && i%2 == 1 && visit("["+node.Content[i-1].Value+"]", child):
-				return
-			}
-		}
-	}
-	switch {
 	case len(steps) > 0 && node.Kind == yaml.MappingNode:
 		_, value := child(node, steps[0])
 		if value == nil {
 			return "", false
 		}
 		return w.misfit(value, strings.TrimPrefix(path+"."+steps[0], "."), steps[1:])
-	case len(steps) > 0 && node.Kind == yaml.SequenceNode, len(steps) == 0 && node.Kind != yaml.ScalarNode && w != list && w != mapping:
-		each(func(key string, value *yaml.Node) bool {
-			found, ok = w.misfit(value, path+key, steps)
-			return ok
-		})
-		return found, ok
+	case len(steps) > 0 && node.Kind == yaml.SequenceNode, len(steps) == 0 && node.Kind != yaml.ScalarNode && scalar:
+		for key, value := range values(node) {
+			if found, ok = w.misfit(value, path+key, steps); ok {
+				return found, true
+			}
+		}
+		return "", false
 	}
 	return path, len(steps) == 0
+}
+
+// values are the items of a list, or the members of an object, with the last part of their paths.
+func values(node *yaml.Node) iter.Seq2[string, *yaml.Node] {
+	return func(yield func(string, *yaml.Node) bool) {
+		for i, child := range node.Content {
+			switch {
+			case node.Kind == yaml.SequenceNode && !yield(fmt.Sprintf("[%d]", i), child):
+				return
+			case node.Kind == yaml.MappingNode && i%2 == 1 && !yield("["+node.Content[i-1].Value+"]", child):
+				return
+			}
+		}
+	}
 }
 
 func (w word) fits(node *yaml.Node) bool {

@@ -15,7 +15,8 @@ import (
 
 // checkOptions is the flags of berth check.
 type checkOptions struct {
-	files, policies, namespaces, nodes []string
+	files []string
+	facts factFiles
 
 	cluster clusterFlags
 	scope   scopeFlags
@@ -68,9 +69,9 @@ it could not run.`,
 func (o *checkOptions) flagGroups() []flagGroup {
 	input := newFlagGroup("Input")
 	input.flags.StringArrayVarP(&o.files, "filename", "f", nil, "`file`, folder, or - for standard input; may be given more than once")
-	input.flags.StringArrayVar(&o.policies, "policies", nil, "`file` or folder of PlacementPolicies")
-	input.flags.StringArrayVar(&o.namespaces, "namespaces", nil, "`file` or folder of Namespaces")
-	input.flags.StringArrayVar(&o.nodes, "nodes", nil, "`file` or folder of Nodes")
+	input.flags.StringArrayVar(&o.facts.policies, "policies", nil, "`file` or folder of PlacementPolicies")
+	input.flags.StringArrayVar(&o.facts.namespaces, "namespaces", nil, "`file` or folder of Namespaces")
+	input.flags.StringArrayVar(&o.facts.nodes, "nodes", nil, "`file` or folder of Nodes")
 	o.cluster.addTo(input, "a cluster whose policies, namespaces, nodes and stored DaemonSets count (default: no cluster is asked)")
 	o.user.addTo(input, "berth-check")
 
@@ -128,7 +129,7 @@ func (o *checkOptions) read(stdin io.Reader) (*manifests.Set, error) {
 	if err := readPaths(&set, stdin, o.files); err != nil {
 		return nil, err
 	}
-	if err := readFacts(&set, stdin, o.policies, o.namespaces, o.nodes); err != nil {
+	if err := o.facts.read(&set, stdin); err != nil {
 		return nil, err
 	}
 	if len(set.DaemonSets)+len(set.Policies)+len(set.Problems) == 0 {

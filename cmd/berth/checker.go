@@ -129,14 +129,13 @@ func (c *checker) row(namespace, name string, place manifests.Place) *row {
 	return &row{report.DaemonSet{Namespace: cmp.Or(namespace, c.namespace, metav1.NamespaceDefault), Name: name, Place: report.Place(place)}}
 }
 
-func (r *row) find(rule string, severity report.Severity, path, message string, place manifests.Place) {
-	r.Findings = append(r.Findings, report.Finding{
-		Rule: rule, Severity: severity, Object: "DaemonSet/" + r.Namespace + "/" + r.Name, Field: path, Message: message, Place: report.Place(place),
-	})
+func (r *row) add(f report.Finding) {
+	f.Object = "DaemonSet/" + r.Namespace + "/" + r.Name
+	r.Findings = append(r.Findings, f)
 }
 
 func (r *row) addProblem(p *manifests.Problem) {
-	r.find(string(p.Rule), report.Error, p.Field, p.Message, p.Place)
+	r.add(report.Finding{Rule: string(p.Rule), Severity: report.Error, Field: p.Field, Message: p.Message, Place: report.Place(p.Place)})
 }
 
 // daemonSet looks at one, with what is wrong with its manifest.
@@ -146,7 +145,7 @@ func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet, prob
 	ds := &row.DaemonSet
 	object.Namespace = ds.Namespace
 	find := func(rule string, severity report.Severity, path, message string) {
-		row.find(rule, severity, path, message, from.Field(path))
+		row.add(report.Finding{Rule: rule, Severity: severity, Field: path, Message: message, Place: report.Place(from.Field(path))})
 	}
 	malformed := false
 	for i := range problems {

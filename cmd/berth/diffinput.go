@@ -19,8 +19,8 @@ import (
 
 // diffChanges is what the flags of berth diff say is changed.
 type diffChanges struct {
-	files, policies, namespaces, nodes []string
-
+	files []string
+	factFiles
 	deleted []string // policies
 	edits   nodeFlags
 }
@@ -50,7 +50,7 @@ func (o *diffOptions) read(ctx context.Context, stdin io.Reader) (*diffInput, er
 	if err := readPaths(&files, stdin, o.changes.files); err != nil {
 		return nil, err
 	}
-	if err := readFacts(&changes, stdin, o.changes.policies, o.changes.namespaces, o.changes.nodes); err != nil {
+	if err := o.changes.read(&changes, stdin); err != nil {
 		return nil, err
 	}
 	offline := !o.cluster.named() && len(files.Nodes) > 0
@@ -96,16 +96,19 @@ func readPaths(set *manifests.Set, stdin io.Reader, paths []string) error {
 	return nil
 }
 
-// readFacts reads what the flags --policies, --namespaces and --nodes name. One that has none of its kind is named wrongly.
-func readFacts(set *manifests.Set, stdin io.Reader, policies, namespaces, nodes []string) error {
+// factFiles is what the flags --policies, --namespaces and --nodes name.
+type factFiles struct{ policies, namespaces, nodes []string }
+
+// read reads them. A path with none of its kind is a wrong one.
+func (f *factFiles) read(set *manifests.Set, stdin io.Reader) error {
 	for _, facts := range []struct {
 		flag, kind string
 		paths      []string
 		read       func() int
 	}{
-		{"policies", "PlacementPolicy", policies, func() int { return len(set.Policies) }},
-		{"namespaces", "Namespace", namespaces, func() int { return len(set.Namespaces) }},
-		{"nodes", "Node", nodes, func() int { return len(set.Nodes) }},
+		{"policies", "PlacementPolicy", f.policies, func() int { return len(set.Policies) }},
+		{"namespaces", "Namespace", f.namespaces, func() int { return len(set.Namespaces) }},
+		{"nodes", "Node", f.nodes, func() int { return len(set.Nodes) }},
 	} {
 		for _, path := range facts.paths {
 			problems := len(set.Problems)
