@@ -53,7 +53,7 @@ func TestWhatTheAPIServerRefusesInAPolicyIsAProblem(t *testing.T) {
 		"nodeSelector: {a: b}, matchConditions: [{name: '', expression: 'true'}]":                               "4:49 spec.matchConditions[0].name: ",
 	} {
 		set := read(t, "apiVersion: berth.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: {name: pool}\nspec: {"+spec+"}")
-		set.Snapshot()
+		set.Snapshot(t.Context())
 		var got string
 		for _, p := range set.Problems {
 			got += strings.TrimPrefix(p.String(), "(stdin):") + " " + p.Message
@@ -64,7 +64,7 @@ func TestWhatTheAPIServerRefusesInAPolicyIsAProblem(t *testing.T) {
 	}
 	for metadata, want := range map[string]string{"{name: Bad_Name}": "metadata.name: Invalid value", "{}": "metadata.name: Required value"} {
 		set := read(t, "apiVersion: berth.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: "+metadata+"\nspec: {nodeSelector: {a: b}}")
-		if set.Snapshot(); len(set.Problems) != 1 || !strings.HasPrefix(set.Problems[0].Message, want) {
+		if set.Snapshot(t.Context()); len(set.Problems) != 1 || !strings.HasPrefix(set.Problems[0].Message, want) {
 			t.Errorf("%s: problems %v", metadata, set.Problems)
 		}
 	}

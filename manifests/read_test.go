@@ -217,7 +217,7 @@ spec:
   - name: only
     expression: objekt == null
 `)
-	snapshot := set.Snapshot()
+	snapshot := set.Snapshot(t.Context())
 	if len(set.Problems) != 1 || set.Problems[0].Rule != manifests.RuleInvalidPolicy || set.Problems[0].String() != "(stdin):8:5" {
 		t.Errorf("problems %v", set.Problems)
 	}

@@ -28,9 +28,6 @@ type policySchema struct {
 	rules      *cel.Validator
 }
 
-// untilDone is for rules whose cost is bounded: nobody has to end them.
-var untilDone = context.Background()
-
 // compiledSchema is that of the CustomResourceDefinition in deploy.
 var compiledSchema = sync.OnceValues(func() (*policySchema, error) {
 	var crd apiextensionsv1.CustomResourceDefinition
@@ -54,7 +51,7 @@ var compiledSchema = sync.OnceValues(func() (*policySchema, error) {
 
 // validate says what an API server would refuse in a policy, in the order and with the libraries of its own
 // (k8s.io/apiextensions-apiserver pkg/registry/customresource/strategy.go Validate).
-func (s *policySchema) validate(raw []byte) field.ErrorList {
+func (s *policySchema) validate(ctx context.Context, raw []byte) field.ErrorList {
 	var policy struct{ Metadata struct{ Name string } }
 	var fields map[string]any
 	if err := json.Unmarshal(raw, &fields); err != nil {
@@ -68,7 +65,7 @@ func (s *policySchema) validate(raw []byte) field.ErrorList {
 	if len(errs) > 0 {
 		return errs
 	}
-	broken, _ := s.rules.Validate(untilDone, nil, s.structural, fields, nil, celconfig.RuntimeCELCostBudget)
+	broken, _ := s.rules.Validate(ctx, nil, s.structural, fields, nil, celconfig.RuntimeCELCostBudget)
 	return broken
 }
 

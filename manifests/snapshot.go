@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"context"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,13 +19,13 @@ const RuleInvalidPolicy Rule = "invalid-policy"
 
 // Snapshot returns the policies, namespaces and nodes as the facts of a cluster. Without nodes among them, nobody knows of any.
 // What is wrong with the policies is added to the problems.
-func (s *Set) Snapshot() *cluster.Snapshot {
+func (s *Set) Snapshot(ctx context.Context) *cluster.Snapshot {
 	var namespaces []placement.Namespace
 	for i := range s.Namespaces {
 		namespaces = append(namespaces, NewNamespace(s.Namespaces[i].Name, s.Namespaces[i].Labels, s.Namespaces[i].Annotations))
 	}
 	snapshot := cluster.NewSnapshot(placement.Policies{}, namespaces, s.nodeIndex())
-	return snapshot.WithPolicies(s.compile())
+	return snapshot.WithPolicies(s.compile(ctx))
 }
 
 // NewNamespace is a namespace with the label that every one has.
@@ -45,7 +46,7 @@ func (s *Set) nodeIndex() *cluster.NodeIndex {
 	return new(cluster.NodeIndex).Apply(changes)
 }
 
-func (s *Set) compile() (placement.Policies, map[string]*conditions.Program) {
+func (s *Set) compile(ctx context.Context) (placement.Policies, map[string]*conditions.Program) {
 	var list []v1alpha1.PlacementPolicy
 	programs := map[string]*conditions.Program{}
 	invalid := map[string]field.ErrorList{}
@@ -53,7 +54,7 @@ func (s *Set) compile() (placement.Policies, map[string]*conditions.Program) {
 		list = append(list, policy.Object)
 		program, errs := cluster.Compile(&policy.Object)
 		if len(errs) == 0 {
-			errs = policy.refused()
+			errs = policy.refused(ctx)
 		}
 		for _, err := range errs {
 			s.problem(policy.from(), err.Field, RuleInvalidPolicy, err.Error())
@@ -77,7 +78,7 @@ func (p *Policy) from() *object {
 }
 
 // refused is what the API server would refuse in the policy; nothing where that has it already.
-func (p *Policy) refused() field.ErrorList {
+func (p *Policy) refused(ctx context.Context) field.ErrorList {
 	if p.object == nil || p.object.stored {
 		return nil
 	}
@@ -85,5 +86,5 @@ func (p *Policy) refused() field.ErrorList {
 	if err != nil {
 		return field.ErrorList{field.InternalError(nil, err)}
 	}
-	return schema.validate(p.object.raw)
+	return schema.validate(ctx, p.object.raw)
 }

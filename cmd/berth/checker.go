@@ -76,7 +76,7 @@ func (unshared) Give(int64) {}
 
 // check looks at all DaemonSets.
 func (c *checker) check(ctx context.Context) (*report.Report, error) {
-	c.snapshot = c.set.Snapshot()
+	c.snapshot = c.set.Snapshot(ctx)
 	var daemonSets []report.DaemonSet
 	problems, others := c.set.ProblemsByDaemonSet()
 	for i := range c.set.DaemonSets {

@@ -106,7 +106,7 @@ func (o *diffOptions) run(ctx context.Context, stdin io.Reader, stdout io.Writer
 	if err != nil {
 		return err
 	}
-	d, err := newDiffer(input, excluded, o.poolLabels)
+	d, err := newDiffer(ctx, input, excluded, o.poolLabels)
 	if err != nil {
 		return err
 	}

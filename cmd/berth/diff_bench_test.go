@@ -41,7 +41,7 @@ func BenchmarkDiff(b *testing.B) {
 		if err := in.change(&changes); err != nil {
 			b.Fatal(err)
 		}
-		d, err := newDiffer(in, audit.Excluded{}, placement.PoolLabels())
+		d, err := newDiffer(b.Context(), in, audit.Excluded{}, placement.PoolLabels())
 		if err != nil {
 			b.Fatal(err)
 		}

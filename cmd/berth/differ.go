@@ -28,13 +28,13 @@ type differ struct {
 	assumed map[string]bool
 }
 
-func newDiffer(input *diffInput, excluded audit.Excluded, poolLabels []string) (*differ, error) {
+func newDiffer(ctx context.Context, input *diffInput, excluded audit.Excluded, poolLabels []string) (*differ, error) {
 	d := &differ{
 		before: newChecker(input.before, excluded), after: newChecker(input.after, excluded),
 		nodes:          coverage.NewNodes(input.before.Nodes, input.after.Nodes, poolLabels),
 		policiesChange: input.policiesChange, assumed: map[string]bool{},
 	}
-	d.before.snapshot, d.after.snapshot = input.before.Snapshot(), input.after.Snapshot()
+	d.before.snapshot, d.after.snapshot = input.before.Snapshot(ctx), input.after.Snapshot(ctx)
 	changed := map[string]bool{}
 	for i := range input.changes.Policies {
 		changed["PlacementPolicy/"+input.changes.Policies[i].Object.Name] = true

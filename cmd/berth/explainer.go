@@ -113,7 +113,7 @@ func (e *explainer) readFacts(ctx context.Context) error {
 	for i := range nodes.Items {
 		e.set.Nodes = append(e.set.Nodes, &nodes.Items[i])
 	}
-	e.snapshot = e.set.Snapshot()
+	e.snapshot = e.set.Snapshot(ctx)
 	e.space, _ = e.snapshot.Namespace(e.ds.Namespace)
 	return nil
 }

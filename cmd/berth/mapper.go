@@ -38,7 +38,7 @@ func (m *mapper) draw(ctx context.Context) (*report.Map, error) {
 		return nil, fmt.Errorf("there is no DaemonSet in %s: nothing to draw", cmp.Or(m.namespace, "any namespace"))
 	}
 	m.addNamespaces()
-	m.snapshot = f.set.Snapshot()
+	m.snapshot = f.set.Snapshot(ctx)
 	for _, problem := range f.set.Problems {
 		if problem.Rule == manifests.RuleInvalidPolicy {
 			f.said = append(f.said, fmt.Sprintf("what %s requires: it is not valid: %s", problem.Object, problem.Message))
