@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/coverage"
 	"berth.dev/berth/placement"
@@ -190,5 +192,56 @@ func TestAPodRequestsWhatTheSchedulerCounts(t *testing.T) {
 				t.Errorf("%s: CPU %s, memory %s", got.Pool, got.CPU.String(), got.Memory.String())
 			}
 		})
+	}
+}
+
+// e2e/diff_requests_test.go asks the API server the same.
+func TestPodsRequestWhatTheirNamespaceAndTheirClassAdd(t *testing.T) {
+	quantities := func(cpu, memory string) corev1.ResourceList {
+		list := corev1.ResourceList{}
+		for name, text := range map[corev1.ResourceName]string{corev1.ResourceCPU: cpu, corev1.ResourceMemory: memory} {
+			if text != "" {
+				list[name] = resource.MustParse(text)
+			}
+		}
+		return list
+	}
+	defaults := coverage.NewPodDefaults([]corev1.LimitRange{{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "a"},
+		Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{
+			{Type: corev1.LimitTypePod, Default: quantities("9", "9")},
+			{Type: corev1.LimitTypeContainer, Default: quantities("400m", "64"), DefaultRequest: quantities("150m", "64")},
+			{Type: corev1.LimitTypeContainer, Default: quantities("1", "1"), DefaultRequest: quantities("1", "1")},
+		}},
+	}}, []nodev1.RuntimeClass{{ObjectMeta: metav1.ObjectMeta{Name: "vm"}, Overhead: &nodev1.Overhead{PodFixed: quantities("30m", "8")}}, {ObjectMeta: metav1.ObjectMeta{Name: "plain"}}})
+	container := func(requests, limits corev1.ResourceList) corev1.Container {
+		return corev1.Container{Resources: corev1.ResourceRequirements{Requests: requests, Limits: limits}}
+	}
+	for name, test := range map[string]struct {
+		namespace, class string
+		container        corev1.Container
+		want             corev1.ResourceList
+	}{
+		"nothing said":              {"a", "", container(nil, nil), quantities("150m", "64")},
+		"nothing said, elsewhere":   {"b", "", container(nil, nil), quantities("", "")},
+		"a limit":                   {"a", "", container(nil, quantities("70m", "")), quantities("70m", "64")},
+		"a request":                 {"a", "", container(quantities("10m", "1"), nil), quantities("10m", "1")},
+		"a class with overhead":     {"b", "vm", container(quantities("10m", "1"), nil), quantities("40m", "9")},
+		"a class without":           {"b", "plain", container(quantities("10m", "1"), nil), quantities("10m", "1")},
+		"a class that nobody knows": {"b", "other", container(quantities("10m", "1"), nil), quantities("10m", "1")},
+		"a class, and nothing said": {"a", "vm", container(nil, nil), quantities("180m", "72")},
+	} {
+		template := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{test.container}}}
+		if test.class != "" {
+			template.Spec.RuntimeClassName = &test.class
+		}
+		before := template.DeepCopy()
+		got := coverage.RequestsOf(&defaults.In(test.namespace, template).Spec)
+		if got.Cpu().Cmp(*test.want.Cpu()) != 0 || got.Memory().Cmp(*test.want.Memory()) != 0 {
+			t.Errorf("%s: requests %v and %v, want %v and %v", name, got.Cpu(), got.Memory(), test.want.Cpu(), test.want.Memory())
+		}
+		if diff := cmp.Diff(before, template); diff != "" {
+			t.Errorf("%s: the template was changed:\n%s", name, diff)
+		}
 	}
 }

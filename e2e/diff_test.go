@@ -56,7 +56,7 @@ func readerKubeconfig(t *testing.T) string {
 	if err := clientcmd.WriteToFile(*config, file); err != nil {
 		t.Fatal(err)
 	}
-	role := kubectl(t, "", "create", "clusterrole", "e2e-diff", "--verb=list", "--resource=placementpolicies.berth.dev,nodes,namespaces,daemonsets.apps,pods", "--dry-run=client", "-o", "yaml")
+	role := kubectl(t, "", "create", "clusterrole", "e2e-diff", "--verb=list", "--resource=placementpolicies.berth.dev,nodes,namespaces,daemonsets.apps,pods,limitranges,runtimeclasses.node.k8s.io", "--dry-run=client", "-o", "yaml")
 	binding := kubectl(t, "", "create", "clusterrolebinding", "e2e-diff", "--clusterrole=e2e-diff", "--user=e2e-diff", "--dry-run=client", "-o", "yaml")
 	kubectl(t, role+"---\n"+binding, "apply", "-f", "-")
 	return file

@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	sigsjson "sigs.k8s.io/json"
@@ -130,8 +131,8 @@ func (s *Set) known(o *object) {
 		if s.decode(o, node) {
 			put(s, &s.Nodes, o, node)
 		}
-	case "v1 Pod":
-		s.pod(o.raw)
+	case "v1 Pod", "v1 LimitRange", "node.k8s.io/v1 RuntimeClass":
+		s.beside(o)
 		s.Others++
 	default:
 		if meant := meant(o.TypeMeta); meant != "" {
@@ -190,11 +191,24 @@ func (s *Set) daemonSet(o *object) {
 	}
 }
 
-// pod takes a pod for what it says of where it runs. What is wrong with pods is nobody's question.
-func (s *Set) pod(raw []byte) {
-	pod := &corev1.Pod{}
-	if json.Unmarshal(raw, pod) == nil && pod.UID != "" { // of a cluster, not a manifest
-		s.Pods = append(s.Pods, pod)
+// beside takes what is of use where a cluster has printed it. What is wrong with it is nobody's question.
+func (s *Set) beside(o *object) {
+	switch o.Kind {
+	case "Pod":
+		pod := &corev1.Pod{}
+		if json.Unmarshal(o.raw, pod) == nil && o.stored {
+			s.Pods = append(s.Pods, pod)
+		}
+	case "LimitRange":
+		var limits corev1.LimitRange
+		if json.Unmarshal(o.raw, &limits) == nil {
+			s.LimitRanges = append(s.LimitRanges, limits)
+		}
+	default:
+		var class nodev1.RuntimeClass
+		if json.Unmarshal(o.raw, &class) == nil {
+			s.RuntimeClasses = append(s.RuntimeClasses, class)
+		}
 	}
 }
 

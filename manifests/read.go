@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 )
 
 // Set is what was read.
@@ -23,6 +24,9 @@ type Set struct {
 	Nodes      []*corev1.Node
 	// Pods is those that a cluster has, as kubectl get prints them. They count among the others too.
 	Pods []*corev1.Pod
+	// LimitRanges and RuntimeClasses are those of a cluster too, and count among the others.
+	LimitRanges    []corev1.LimitRange
+	RuntimeClasses []nodev1.RuntimeClass
 	// Problems is what is wrong with objects that could be read all the same.
 	Problems []Problem
 	// Others is the number of objects of other kinds.

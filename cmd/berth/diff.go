@@ -60,7 +60,7 @@ of, and with 2 when it could not run.`,
   berth diff -f agents.yaml --context my-cluster
 
   # Without a cluster
-  kubectl get nodes,namespaces,placementpolicies,daemonsets -A -o yaml > cluster.yaml
+  kubectl get nodes,namespaces,placementpolicies,daemonsets,limitranges,runtimeclasses -A -o yaml > cluster.yaml
   berth diff -f cluster.yaml --nodes new-nodes.yaml -o table -o markdown=summary.md`,
 		Args: onlyFlags,
 		RunE: func(cmd *cobra.Command, _ []string) error {

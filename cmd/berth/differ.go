@@ -22,6 +22,7 @@ type differ struct {
 	// before and after ask the server's own code, each with its facts.
 	before, after  *checker
 	nodes          *coverage.Nodes
+	podDefaults    *coverage.PodDefaults
 	policiesChange bool
 
 	moves   []report.DaemonSetMove
@@ -32,6 +33,7 @@ func newDiffer(ctx context.Context, input *diffInput, excluded audit.Excluded, p
 	d := &differ{
 		before: newChecker(input.before, excluded), after: newChecker(input.after, excluded),
 		nodes:          coverage.NewNodes(input.before.Nodes, input.after.Nodes, poolLabels),
+		podDefaults:    coverage.NewPodDefaults(input.after.LimitRanges, input.after.RuntimeClasses),
 		policiesChange: input.policiesChange, assumed: map[string]bool{},
 	}
 	d.before.snapshot, d.after.snapshot = input.before.Snapshot(ctx), input.after.Snapshot(ctx)
@@ -77,7 +79,7 @@ func (d *differ) daemonSet(ctx context.Context, from *diffed) error {
 		if m.object.DeletionTimestamp != nil {
 			return nil // The controller leaves its pods to the garbage collector.
 		}
-		template := &m.object.Spec.Template
+		template := d.podDefaults.In(m.object.Namespace, &m.object.Spec.Template)
 		pods, move := d.nodes.Sync(d.nodes.Running(template, from.alsoOn), template)
 		m.pods = pods
 		d.add(m.daemonSetVersion, report.DaemonSetMove{When: report.AtOnce, Move: move})
@@ -194,7 +196,7 @@ func (d *differ) rollOut(m *moving, next *daemonSetVersion, move report.DaemonSe
 	if next.object.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
 		roll = d.nodes.Sync
 	}
-	m.pods, move.Move = roll(m.pods, &next.object.Spec.Template)
+	m.pods, move.Move = roll(m.pods, d.podDefaults.In(next.object.Namespace, &next.object.Spec.Template))
 	m.daemonSetVersion = next
 	d.add(next, move)
 }

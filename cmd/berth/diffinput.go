@@ -81,6 +81,13 @@ func (o *diffOptions) read(ctx context.Context, stdin io.Reader) (*diffInput, er
 	if err := live.addFacts(ctx, input.before); err != nil {
 		return nil, err
 	}
+	var unknown unknowns
+	if err := live.addPodDefaults(ctx, input.before, &unknown); err != nil {
+		return nil, err
+	}
+	for _, said := range unknown.said {
+		input.assumed = append(input.assumed, "not known: "+said)
+	}
 	if err := input.change(&o.changes); err != nil {
 		return nil, err
 	}

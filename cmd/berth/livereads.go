@@ -12,6 +12,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,11 +22,14 @@ import (
 
 	"berth.dev/berth/cluster"
 	"berth.dev/berth/coverage"
+	"berth.dev/berth/manifests"
 )
 
 // addReadKinds adds the kinds that only the command line reads.
 func addReadKinds(scheme *runtime.Scheme, mapper meta.RESTMapper) meta.RESTMapper {
-	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Pod{}, &corev1.PodList{}, &corev1.Event{}, &corev1.EventList{})
+	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Pod{}, &corev1.PodList{}, &corev1.Event{}, &corev1.EventList{}, &corev1.LimitRange{}, &corev1.LimitRangeList{})
+	scheme.AddKnownTypes(nodev1.SchemeGroupVersion, &nodev1.RuntimeClass{}, &nodev1.RuntimeClassList{})
+	metav1.AddToGroupVersion(scheme, nodev1.SchemeGroupVersion)
 	scheme.AddKnownTypes(appsv1.SchemeGroupVersion, &appsv1.ControllerRevision{}, &appsv1.ControllerRevisionList{})
 	hooks := admissionregistrationv1.SchemeGroupVersion
 	scheme.AddKnownTypes(hooks, &admissionregistrationv1.MutatingWebhookConfiguration{}, &admissionregistrationv1.MutatingWebhookConfigurationList{},
@@ -34,6 +38,8 @@ func addReadKinds(scheme *runtime.Scheme, mapper meta.RESTMapper) meta.RESTMappe
 	more := meta.NewDefaultRESTMapper(nil)
 	more.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
 	more.Add(corev1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
+	more.Add(corev1.SchemeGroupVersion.WithKind("LimitRange"), meta.RESTScopeNamespace)
+	more.Add(nodev1.SchemeGroupVersion.WithKind("RuntimeClass"), meta.RESTScopeRoot)
 	more.Add(appsv1.SchemeGroupVersion.WithKind("ControllerRevision"), meta.RESTScopeNamespace)
 	more.Add(hooks.WithKind("MutatingWebhookConfiguration"), meta.RESTScopeRoot)
 	more.Add(hooks.WithKind("ValidatingWebhookConfiguration"), meta.RESTScopeRoot)
@@ -55,6 +61,22 @@ func (u *unknowns) forgive(err error, right, meaning string) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", right, err)
+}
+
+// addPodDefaults reads what the API server adds to the requests of pods.
+func (c *liveCluster) addPodDefaults(ctx context.Context, to *manifests.Set, u *unknowns) error {
+	var limits corev1.LimitRangeList
+	err := c.List(ctx, &limits)
+	if err := u.forgive(err, "list limitranges in all namespaces", "what LimitRanges add to the requests of pods"); err != nil {
+		return err
+	}
+	var classes nodev1.RuntimeClassList
+	err = c.List(ctx, &classes)
+	if err := u.forgive(err, "list runtimeclasses", "what RuntimeClasses add to the requests of pods"); err != nil {
+		return err
+	}
+	to.LimitRanges, to.RuntimeClasses = append(to.LimitRanges, limits.Items...), append(to.RuntimeClasses, classes.Items...)
+	return nil
 }
 
 // podsOf are the pods that a DaemonSet controls.

@@ -47,6 +47,9 @@ func mapOfCluster(ctx context.Context, live *liveCluster, name string) (*mapFact
 			return nil, err
 		}
 	}
+	if err := live.addPodDefaults(ctx, &f.set, &f.unknowns); err != nil {
+		return nil, err
+	}
 	f.webhooks, err = live.webhooks(ctx)
 	f.webhooksKnown = err == nil
 	return f, f.forgive(err, "list mutatingwebhookconfigurations and validatingwebhookconfigurations",

@@ -44,10 +44,11 @@ func (m *mapper) draw(ctx context.Context) (*report.Map, error) {
 			f.said = append(f.said, fmt.Sprintf("what %s requires: it is not valid: %s", problem.Object, problem.Message))
 		}
 	}
+	defaults := coverage.NewPodDefaults(f.set.LimitRanges, f.set.RuntimeClasses)
 	b := report.NewMapBuilder(f.set.Nodes, m.poolLabels)
 	for _, ds := range f.daemonSets {
 		said := m.explain(ctx, ds)
-		b.Add(said, report.AmountOf(coverage.RequestsOf(&ds.Spec.Template.Spec)), m.nodes(ds))
+		b.Add(said, report.AmountOf(coverage.RequestsOf(&defaults.In(ds.Namespace, &ds.Spec.Template).Spec)), m.nodes(ds))
 	}
 	drawn := b.Map()
 	drawn.Title, drawn.At, drawn.Pods, drawn.Unknown = f.title, f.at, f.pods != nil, f.said
