@@ -18,6 +18,7 @@ var Rules = map[string]string{
 	"duplicate":         "Two policies have one name.",
 	"invalid-policy":    "The policy does not compile, or the API server would refuse it.",
 	"assumed-namespace": "The namespace is not among the input: it was taken to have no labels and annotations.",
+	"helm-hook":         "The DaemonSet is a hook of Helm.",
 	"unknown-policies":  "No PlacementPolicies are among the input: nothing is required.",
 	"unknown-nodes":     "No nodes are among the input: where pods run is not known.",
 }

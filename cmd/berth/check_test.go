@@ -145,6 +145,9 @@ func TestCheckSaysOfEachDaemonSetWhatTheServerWould(t *testing.T) {
 			input: facts + daemonSet(", namespace: demo", "nodeSelectors: {a: b}, "), fails: true,
 			want: []string{"demo: Changed own-label on n-1", "error unknown-field"},
 		},
+		"one that is a hook of Helm": {
+			input: facts + daemonSet(", namespace: demo, annotations: {helm.sh/hook: pre-install}", ""), want: []string{"demo: Changed own-label on n-1", "note helm-hook"},
+		},
 		"one whose namespace cannot be written": {
 			input: facts + daemonSet(", namespace: \"a\\u0007\"", ""), fails: true, want: []string{"a\a: Denied ", "error malformed", "note assumed-namespace"},
 		},

@@ -156,6 +156,9 @@ func (c *checker) daemonSet(ctx context.Context, from *manifests.DaemonSet, prob
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from.Field(""), err)
 	}
+	if hook := object.Annotations["helm.sh/hook"]; hook != "" {
+		find("helm-hook", report.Note, "metadata.annotations[helm.sh/hook]", "a hook of Helm: it is created at "+hook+", and is no part of the release")
+	}
 	verdict := func(is report.Verdict) {
 		if ds.Verdict = is; malformed {
 			ds.Verdict = report.Denied
