@@ -219,6 +219,10 @@ func TestExplainSaysWhatKeepsAPodFromRunning(t *testing.T) {
 	create(t, namespace, named(large, "large"))
 	gated := "schedulingGates: [{name: example.com/gate}]\n" + on
 	create(t, namespace, named(agent(gated), "gated"))
+	waitFor(t, "two pods of each", func() (bool, string) {
+		pods := kubectl(t, "", "get", "pods", "-n", namespace, "-o", "name")
+		return strings.Count(pods, "pod/") == 8, pods
+	})
 	kubectl(t, "", "create", "quota", "none", "-n", namespace, "--hard=pods=0")
 	create(t, namespace, named(agent(on), "quota"))
 	for name, want := range map[string]string{
