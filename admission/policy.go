@@ -2,6 +2,7 @@ package admission
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -30,11 +31,10 @@ func AnswerPolicy(body []byte) (*admissionv1.AdmissionReview, error) {
 	}
 	answer := &admissionv1.AdmissionResponse{UID: request.UID, Allowed: true}
 	if request.SubResource == "" && (request.Operation == admissionv1.Create || request.Operation == admissionv1.Update) {
-		errs, err := newErrors(request)
-		if err != nil {
-			return nil, err
+		if request.Object.Raw == nil {
+			return nil, errors.New("request: must have an object")
 		}
-		if len(errs) > 0 {
+		if errs := newErrors(request); len(errs) > 0 {
 			shown := Answer{Denied: errs}
 			denial := apierrors.NewInvalid(policyKind, shorten(request.Name, maxShown), shown.Causes()).Status()
 			answer.Allowed, answer.Result = false, &denial
@@ -44,15 +44,12 @@ func AnswerPolicy(body []byte) (*admissionv1.AdmissionReview, error) {
 }
 
 // newErrors is what is wrong with the policy, and was not with the old one. Where in a list it stands does not matter.
-func newErrors(request *admissionv1.AdmissionRequest) (field.ErrorList, error) {
-	errs, err := policyErrors(request.Object.Raw)
-	if err != nil || len(errs) == 0 || request.Operation == admissionv1.Create {
-		return errs, err
+func newErrors(request *admissionv1.AdmissionRequest) field.ErrorList {
+	errs, decoded := policyErrors(request.Object.Raw)
+	if !decoded || len(errs) == 0 || request.Operation == admissionv1.Create {
+		return errs
 	}
-	before, err := policyErrors(request.OldObject.Raw)
-	if err != nil {
-		return nil, err
-	}
+	before, _ := policyErrors(request.OldObject.Raw)
 	known := sets.New[string]()
 	for _, e := range before {
 		known.Insert(e.ErrorBody())
@@ -63,15 +60,16 @@ func newErrors(request *admissionv1.AdmissionRequest) (field.ErrorList, error) {
 			news = append(news, e)
 		}
 	}
-	return news, nil
+	return news
 }
 
-func policyErrors(raw []byte) (field.ErrorList, error) {
+// policyErrors are those of a policy. One that cannot be decoded must not be stored: berth could read no policy any more.
+func policyErrors(raw []byte) (errs field.ErrorList, decoded bool) {
 	var policy v1alpha1.PlacementPolicy
 	if err := json.Unmarshal(raw, &policy); err != nil {
-		return nil, fmt.Errorf("decode the %s: %w", policyKind, err)
+		return field.ErrorList{field.Invalid(field.NewPath("spec"), field.OmitValueType{}, err.Error())}, false
 	}
-	return cluster.Validate(&policy), nil
+	return cluster.Validate(&policy), true
 }
 
 // DecodedSize is not less than what AnswerPolicy takes of memory for a body, beyond it.

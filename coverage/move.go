@@ -17,7 +17,8 @@ type Move struct {
 	After  int `json:"after"`
 	// Gained is the nodes that get a pod.
 	Gained []string `json:"gained,omitempty"`
-	// Lost is the nodes whose pods the controller deletes at once, whatever maxUnavailable is.
+	// Lost is the nodes whose pods the controller deletes, and makes no other: at once, whatever maxUnavailable is, or where they
+	// have stayed in spite of a taint, when they are replaced.
 	Lost []Group `json:"lost,omitempty"`
 	// Stays is the nodes whose pods run on until they are replaced, and get no new one then: a taint with the effect NoSchedule
 	// does that.
@@ -199,6 +200,10 @@ func (n *Nodes) move(pods Pods, pod *corev1.PodTemplateSpec, replaced bool) (Pod
 			pools.of(n.pools[i]).freed++
 			continue
 		case replaced: // and nothing in its place
+			if was == stays {
+				reason := fates.why(node.after).String()
+				lost[reason] = append(lost[reason], node.name)
+			}
 			pools.of(n.pools[i]).freed++
 			now = goes
 		}

@@ -37,6 +37,8 @@ type object struct {
 	located
 	metav1.TypeMeta
 	namespace, name string
+	// generated is that the API server makes the name, of this one.
+	generated bool
 	// stored is that a cluster has printed it.
 	stored bool
 	raw    []byte
@@ -77,7 +79,10 @@ func (s *Set) object(at located, raw []byte) error {
 			value, _ := metadata[field].(string)
 			return value
 		}
-		o.namespace, o.name, o.stored = text("namespace"), text("name")+text("generateName"), text("uid") != ""
+		o.namespace, o.name, o.stored = text("namespace"), text("name"), text("uid") != ""
+		if o.generated = o.name == ""; o.generated {
+			o.name = text("generateName")
+		}
 	}
 	s.known(&o)
 	return nil
@@ -157,7 +162,7 @@ func meant(kind metav1.TypeMeta) string {
 // put takes an object in place of one of the same name, as kubectl apply would, and returns that.
 func put[T any](s *Set, list *[]T, o *object, taken T) (earlier *T) {
 	key := o.Kind + "/" + o.name
-	if i, found := s.named[key]; found && o.name != "" {
+	if i, found := s.named[key]; found && o.name != "" && !o.generated {
 		before := (*list)[i]
 		(*list)[i] = taken
 		return &before

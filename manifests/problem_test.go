@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"berth.dev/berth/manifests"
 )
 
 func TestWhatIsNotWhatItSaysIsAProblemAtItsPlace(t *testing.T) {
@@ -45,7 +47,11 @@ func TestWhatIsNotWhatItSaysIsAProblemAtItsPlace(t *testing.T) {
 
 func TestWhatTheAPIServerRefusesInAPolicyIsAProblem(t *testing.T) {
 	for spec, want := range map[string]string{
-		"nodeSelector: {a: b}":                                                                                  "",
+		"nodeSelector: {a: b}": "",
+		"nodeChecks: {minMatchingNodes: 1, maxNodesLost: 0, validationActions: [Deny]}":                         "",
+		"nodeChecks: {minMatchingNodes: 2147483647}":                                                            "",
+		"tolerations: [{key: a, effect: NoExecute, tolerationSeconds: 2147483647}]":                             "",
+		"tolerations: [{key: a, effect: NoExecute, tolerationSeconds: 2147483648}]":                             "4:50 spec.tolerations[0].tolerationSeconds: Invalid value",
 		"nodeSelector: {a: b}, validationActions: [Warn, Warn]":                                                 "4:56 spec.validationActions[1]: Duplicate value",
 		"nodeSelector: {a: b}, validationActions: []":                                                           "4:30 spec.validationActions: Invalid value",
 		"nodeSelectorFrom: [{type: WorkloadAnnotation, namespaceAnnotation: {key: x}}]":                         "4:27 spec.nodeSelectorFrom[0]: Invalid value",
@@ -62,10 +68,28 @@ func TestWhatTheAPIServerRefusesInAPolicyIsAProblem(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s", spec, got, want)
 		}
 	}
-	for metadata, want := range map[string]string{"{name: Bad_Name}": "metadata.name: Invalid value", "{}": "metadata.name: Required value"} {
+	for metadata, want := range map[string]string{"{name: Bad_Name}": "metadata.name: Invalid value", "{}": "metadata.name: Required value", "{generateName: Gen-}": "metadata.generateName: Invalid value"} {
 		set := read(t, "apiVersion: berth.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: "+metadata+"\nspec: {nodeSelector: {a: b}}")
 		if set.Snapshot(t.Context()); len(set.Problems) != 1 || !strings.HasPrefix(set.Problems[0].Message, want) {
 			t.Errorf("%s: problems %v", metadata, set.Problems)
 		}
+	}
+}
+
+// The shipped policies are what people begin with.
+func TestTheShippedPoliciesAreNoProblem(t *testing.T) {
+	var set manifests.Set
+	if err := set.ReadPath("../deploy/policies", nil); err != nil {
+		t.Fatal(err)
+	}
+	if set.Snapshot(t.Context()); len(set.Policies) < 3 || len(set.Problems) > 0 {
+		t.Errorf("%d policies, problems %v", len(set.Policies), set.Problems)
+	}
+}
+
+func TestTwoOfOneGeneratedNameAreTwo(t *testing.T) {
+	const policy = "apiVersion: berth.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: {generateName: pool-}\nspec: {nodeSelector: {pool: a}}\n---\n"
+	if set := read(t, policy+policy); len(set.Policies) != 2 || len(set.Problems) > 0 {
+		t.Errorf("%d policies, problems %v", len(set.Policies), set.Problems)
 	}
 }

@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 
@@ -14,6 +13,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"sigs.k8s.io/yaml"
@@ -52,15 +52,12 @@ var compiledSchema = sync.OnceValues(func() (*policySchema, error) {
 // validate says what an API server would refuse in a policy, in the order and with the libraries of its own
 // (k8s.io/apiextensions-apiserver pkg/registry/customresource/strategy.go Validate).
 func (s *policySchema) validate(ctx context.Context, raw []byte) field.ErrorList {
-	var policy struct{ Metadata struct{ Name string } }
 	var fields map[string]any
-	if err := json.Unmarshal(raw, &fields); err != nil {
+	if err := json.Unmarshal(raw, &fields); err != nil { // by which integers stay integers
 		return field.ErrorList{field.Invalid(nil, "", err.Error())}
 	}
-	_ = json.Unmarshal(raw, &policy) // it has been decoded before
-	errs := validateName(policy.Metadata.Name, "")
 	defaulting.Default(fields, s.structural)
-	errs = append(errs, validation.ValidateCustomResource(nil, fields, s.fields)...)
+	errs := validation.ValidateCustomResource(nil, fields, s.fields)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, fields)...)
 	if len(errs) > 0 {
 		return errs

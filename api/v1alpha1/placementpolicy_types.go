@@ -249,6 +249,7 @@ type Toleration struct {
 	// tolerationSeconds is for how long a taint of effect NoExecute is tolerated.
 	// Absent means for ever.
 	// +optional
+	// +kubebuilder:validation:Maximum=2147483647
 	TolerationSeconds *int64 `json:"tolerationSeconds,omitempty"`
 }
 
@@ -261,7 +262,7 @@ type NodeChecks struct {
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^([0-9]|[1-9][0-9]|100)%$')",message="must be a number of nodes, or a percentage such as 10%"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 2147483647 : self.matches('^([0-9]|[1-9][0-9]|100)%$')",message="must be a number of nodes, or a percentage such as 10%"
 	MinMatchingNodes *intstr.IntOrString `json:"minMatchingNodes,omitempty"`
 
 	// maxNodesLost is off how many of its nodes one update may take a DaemonSet: a
@@ -270,7 +271,7 @@ type NodeChecks struct {
 	// +optional
 	// +kubebuilder:default="10%"
 	// +kubebuilder:validation:XIntOrString
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^([0-9]|[1-9][0-9]|100)%$')",message="must be a number of nodes, or a percentage such as 10%"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 2147483647 : self.matches('^([0-9]|[1-9][0-9]|100)%$')",message="must be a number of nodes, or a percentage such as 10%"
 	MaxNodesLost *intstr.IntOrString `json:"maxNodesLost,omitempty"`
 
 	// validationActions says what happens beyond the limits: Deny, Warn, or Audit.

@@ -159,7 +159,7 @@ func TestDiffSaysWhatAChangeMoves(t *testing.T) {
 		},
 		"a pod that has stayed is replaced by none": {
 			facts: diffFacts + requesting, args: []string{"--taint=n-1:gpu:NoSchedule", "--policies", policyOf(t, "other", "nodeSelector: {pool: x}")},
-			want: []string{"demo at once 1->1 +[] -[] ~[n-1]", "demo next rollout 1->0 +[] -[] ~[]"},
+			want: []string{"demo at once 1->1 +[] -[] ~[n-1]", "demo next rollout 1->0 +[] -[n-1] ~[]"},
 		},
 		"it stays where somebody has to delete it": {
 			facts: diffFacts + strings.Replace(requesting, "spec:\n", "spec:\n  updateStrategy: {type: OnDelete}\n", 1),

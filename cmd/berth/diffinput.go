@@ -166,15 +166,15 @@ func (i *diffInput) change(c *diffChanges) error {
 	return err
 }
 
-// taintedBefore returns the nodes that change and have a taint already: pods that were there before it may still be there. The
-// controller does not count them (numberMisscheduled) until something else moves.
-func (i *diffInput) taintedBefore() (names []string) {
+// taintedBefore returns the nodes that have a taint already, of those that change or of all: pods that were there before it may
+// still be there. The controller does not count them (numberMisscheduled) until something else moves.
+func (i *diffInput) taintedBefore(all bool) (names []string) {
 	after := map[string]*corev1.Node{}
 	for _, node := range i.after.Nodes {
 		after[node.Name] = node
 	}
 	for _, node := range i.before.Nodes {
-		if after[node.Name] != node && len(cluster.BlockingTaints(node.Spec.Taints)) > 0 {
+		if (all || after[node.Name] != node) && len(cluster.BlockingTaints(node.Spec.Taints)) > 0 {
 			names = append(names, node.Name)
 		}
 	}
@@ -183,7 +183,7 @@ func (i *diffInput) taintedBefore() (names []string) {
 
 // assumePods says for want of what it is not known which pods are on tainted nodes.
 func (i *diffInput) assumePods(want string) {
-	if nodes := i.taintedBefore(); len(nodes) > 0 {
+	if nodes := i.taintedBefore(false); len(nodes) > 0 {
 		i.assumed = append(i.assumed, fmt.Sprintf("%d of the nodes that change had a taint before, the first is %s: %s it is not known which pods have stayed there, and they are not shown",
 			len(nodes), nodes[0], want))
 	}
@@ -230,7 +230,7 @@ func (i *diffInput) addLive(ctx context.Context, live *liveCluster) error {
 	if err != nil {
 		return err
 	}
-	on, err := live.daemonPods(ctx, i.taintedBefore())
+	on, err := live.daemonPods(ctx, i.taintedBefore(i.policiesChange || len(i.changes.DaemonSets) > 0))
 	if apierrors.IsForbidden(err) {
 		i.assumePods("without the right to list pods")
 	} else if err != nil {
