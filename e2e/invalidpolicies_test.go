@@ -18,7 +18,7 @@ func TestAPolicyThatMeansNothingIsRejectedByTheAPIServer(t *testing.T) {
 		{"a percentage above 100", poolA + "nodeChecks: {maxNodesLost: 101%}", "must be a number of nodes, or a percentage such as 10%"},
 		{"a negative number", poolA + "nodeChecks: {minMatchingNodes: -1}", "must be a number of nodes, or a percentage such as 10%"},
 		{"a number that berth cannot read", poolA + "nodeChecks: {minMatchingNodes: 2147483648}", "must be a number of nodes, or a percentage such as 10%"},
-		{"another number that berth cannot read", poolA + "nodeChecks: {maxNodesLost: 9223372036854775807}", "must be a number of nodes, or a percentage such as 10%"},
+		{"another number that berth cannot read", poolA + "nodeChecks: {maxNodesLost: 9223372036854775807}", "spec.nodeChecks.maxNodesLost: Invalid value"},
 		{"seconds that berth cannot read", "tolerations: [{key: a, effect: NoExecute, tolerationSeconds: 10000000000000000000}]", "spec.tolerations[0].tolerationSeconds: Invalid value"},
 		{"a key that is no label key", "nodeSelector: {not a key: a}", "a key is not a node label key: use [prefix/]name, such as example.com/pool"},
 		{"a value that is no label value", "nodeSelector: {pool: not a value}", "a value is not a node label value: at most 63 letters, digits, '-', '_' and '.'"},

@@ -190,7 +190,10 @@ func (s *Set) daemonSet(o *object) {
 	if o.stored {
 		return
 	}
-	errs := append(validateName(ds.Object.Name, ds.Object.GenerateName), placement.Validate(field.NewPath("spec", "template", "spec"), &ds.Object.Spec.Template.Spec)...)
+	template := field.NewPath("spec", "template")
+	errs := validateMetadata(field.NewPath("metadata"), &ds.Object.ObjectMeta)
+	errs = append(errs, validateLabels(template.Child("metadata"), &ds.Object.Spec.Template.ObjectMeta)...)
+	errs = append(errs, placement.Validate(template.Child("spec"), &ds.Object.Spec.Template.Spec)...)
 	for _, err := range errs {
 		s.problem(o, err.Field, RuleMalformed, err.Error())
 	}

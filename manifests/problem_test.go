@@ -13,25 +13,26 @@ func TestWhatIsNotWhatItSaysIsAProblemAtItsPlace(t *testing.T) {
 		return "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent}\nspec:\n  template:\n    spec:\n" + spec
 	}
 	for content, want := range map[string]string{
-		daemonSet("      nodeSelector: [a]"):                                         "7:7 malformed: spec.template.spec.nodeSelector: must be an object, and is a list",
-		daemonSet("      nodeSelector:\n        a: b\n        gpu: true"):            "9:9 malformed: spec.template.spec.nodeSelector[gpu]: must be text, and is true or false: put it in quotes",
-		daemonSet("      nodeSelector: {a: b, gpu: yes}"):                            "7:28 malformed: spec.template.spec.nodeSelector[gpu]: must be text, and is true or false: put it in quotes",
-		daemonSet("      containers: [{name: a}, {name: 1}]"):                        "7:32 malformed: spec.template.spec.containers[1].name: must be text, and is a number: put it in quotes",
-		daemonSet("      hostNetwork: \"true\""):                                     "7:7 malformed: spec.template.spec.hostNetwork: must be true or false, and is text",
-		daemonSet("      priority: a"):                                               "7:7 malformed: spec.template.spec.priority: must be a number, and is text",
-		daemonSet("      containers: {}"):                                            "7:7 malformed: spec.template.spec.containers: must be a list, and is an object",
-		daemonSet("      nodeSelector: {a b: c}"):                                    `7:22 malformed: spec.template.spec.nodeSelector[a b]: Invalid value: "a b": name part must consist of`,
-		daemonSet("      tolerations: [{operator: Zip}]"):                            "7:21 malformed: spec.template.spec.tolerations[0]: Invalid value: \"Zip\": a toleration without a key|7:22 malformed: spec.template.spec.tolerations[0].operator: Unsupported value",
-		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: A_b}":                `3:12 malformed: metadata.name: Invalid value: "A_b": a lowercase RFC 1123 subdomain`,
-		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {}":                         "3:1 malformed: metadata.name: Required value: give the object a name",
-		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: 1}":                  "3:12 malformed: metadata.name: must be text, and is a number: put it in quotes",
-		"apiVersion: v1\nkind: DaemonSet\nmetadata: {name: a}":                       "2:1 malformed: there is no v1 DaemonSet: write apps/v1 DaemonSet",
-		"apiVersion: apps/v1\nkind: Daemonset\nmetadata: {name: a}":                  "2:1 malformed: there is no apps/v1 Daemonset: write apps/v1 DaemonSet",
-		"apiVersion: berth.dev/v1\nkind: PlacementPolicy":                            "2:1 malformed: there is no berth.dev/v1 PlacementPolicy: write berth.dev/v1alpha1 PlacementPolicy",
-		"apiVersion: apps.kruise.io/v1alpha1\nkind: DaemonSet":                       "",
-		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 1}":                       "",
-		"apiVersion: v1\nkind: Node\nmetadata: {name: a}\nspec: {future: 1}":         `4:8 unknown-field: unknown field "spec.future"`,
-		"apiVersion: v1\nkind: Node\nmetadata: {name: a, uid: x}\nspec: {future: 1}": "",
+		daemonSet("      nodeSelector: [a]"):                                               "7:7 malformed: spec.template.spec.nodeSelector: must be an object, and is a list",
+		daemonSet("      nodeSelector:\n        a: b\n        gpu: true"):                  "9:9 malformed: spec.template.spec.nodeSelector[gpu]: must be text, and is true or false: put it in quotes",
+		daemonSet("      nodeSelector: {a: b, gpu: yes}"):                                  "7:28 malformed: spec.template.spec.nodeSelector[gpu]: must be text, and is true or false: put it in quotes",
+		daemonSet("      containers: [{name: a}, {name: 1}]"):                              "7:32 malformed: spec.template.spec.containers[1].name: must be text, and is a number: put it in quotes",
+		daemonSet("      hostNetwork: \"true\""):                                           "7:7 malformed: spec.template.spec.hostNetwork: must be true or false, and is text",
+		daemonSet("      priority: a"):                                                     "7:7 malformed: spec.template.spec.priority: must be a number, and is text",
+		daemonSet("      containers: {}"):                                                  "7:7 malformed: spec.template.spec.containers: must be a list, and is an object",
+		daemonSet("      nodeSelector: {a b: c}"):                                          `7:22 malformed: spec.template.spec.nodeSelector[a b]: Invalid value: "a b": name part must consist of`,
+		daemonSet("      tolerations: [{operator: Zip}]"):                                  "7:21 malformed: spec.template.spec.tolerations[0]: Invalid value: \"Zip\": a toleration without a key|7:22 malformed: spec.template.spec.tolerations[0].operator: Unsupported value",
+		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: A_b}":                      `3:12 malformed: metadata.name: Invalid value: "A_b": a lowercase RFC 1123 subdomain`,
+		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: a, annotations: {a b: c}}": `3:21 malformed: metadata.annotations: Invalid value: "a b": `,
+		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {}":                               "3:1 malformed: metadata.name: Required value: give the object a name",
+		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: 1}":                        "3:12 malformed: metadata.name: must be text, and is a number: put it in quotes",
+		"apiVersion: v1\nkind: DaemonSet\nmetadata: {name: a}":                             "2:1 malformed: there is no v1 DaemonSet: write apps/v1 DaemonSet",
+		"apiVersion: apps/v1\nkind: Daemonset\nmetadata: {name: a}":                        "2:1 malformed: there is no apps/v1 Daemonset: write apps/v1 DaemonSet",
+		"apiVersion: berth.dev/v1\nkind: PlacementPolicy":                                  "2:1 malformed: there is no berth.dev/v1 PlacementPolicy: write berth.dev/v1alpha1 PlacementPolicy",
+		"apiVersion: apps.kruise.io/v1alpha1\nkind: DaemonSet":                             "",
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 1}":                             "",
+		"apiVersion: v1\nkind: Node\nmetadata: {name: a}\nspec: {future: 1}":               `4:8 unknown-field: unknown field "spec.future"`,
+		"apiVersion: v1\nkind: Node\nmetadata: {name: a, uid: x}\nspec: {future: 1}":       "",
 	} {
 		set := read(t, content)
 		var got []string
@@ -68,7 +69,7 @@ func TestWhatTheAPIServerRefusesInAPolicyIsAProblem(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s", spec, got, want)
 		}
 	}
-	for metadata, want := range map[string]string{"{name: Bad_Name}": "metadata.name: Invalid value", "{}": "metadata.name: Required value", "{generateName: Gen-}": "metadata.generateName: Invalid value"} {
+	for metadata, want := range map[string]string{"{name: Bad_Name}": "metadata.name: Invalid value", "{name: a, labels: {a b: c}}": "metadata.labels: Invalid value", "{}": "metadata.name: Required value", "{generateName: Gen-}": "metadata.generateName: Invalid value"} {
 		set := read(t, "apiVersion: berth.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: "+metadata+"\nspec: {nodeSelector: {a: b}}")
 		if set.Snapshot(t.Context()); len(set.Problems) != 1 || !strings.HasPrefix(set.Problems[0].Message, want) {
 			t.Errorf("%s: problems %v", metadata, set.Problems)

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
-	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
@@ -64,20 +63,4 @@ func (s *policySchema) validate(ctx context.Context, raw []byte) field.ErrorList
 	}
 	broken, _ := s.rules.Validate(ctx, nil, s.structural, fields, nil, celconfig.RuntimeCELCostBudget)
 	return broken
-}
-
-// validateName is the API server's rule for names of DaemonSets and of PlacementPolicies.
-func validateName(name, generateName string) field.ErrorList {
-	path, prefix := field.NewPath("metadata", "name"), false
-	switch {
-	case name == "" && generateName == "":
-		return field.ErrorList{field.Required(path, "give the object a name")}
-	case name == "":
-		path, name, prefix = field.NewPath("metadata", "generateName"), generateName, true
-	}
-	var errs field.ErrorList
-	for _, problem := range apivalidation.NameIsDNSSubdomain(name, prefix) {
-		errs = append(errs, field.Invalid(path, name, problem))
-	}
-	return errs
 }

@@ -86,5 +86,5 @@ func (p *Policy) refused(ctx context.Context) field.ErrorList {
 	if err != nil {
 		return field.ErrorList{field.InternalError(nil, err)}
 	}
-	return append(validateName(p.Object.Name, p.Object.GenerateName), schema.validate(ctx, p.object.raw)...)
+	return append(validateMetadata(field.NewPath("metadata"), &p.Object.ObjectMeta), schema.validate(ctx, p.object.raw)...)
 }
