@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common"
+	"github.com/google/cel-go/common/functions"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/version"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
@@ -66,9 +67,15 @@ const limits = 6
 // Cost is what the conditions that were evaluated at one request have cost.
 type Cost uint64
 
+// conditionsEnv is the environment of all conditions, and the functions that it has.
+type conditionsEnv struct {
+	*cel.Env
+	functions map[string]*functions.Overload
+}
+
 // newEnv is called once, by the first policy that has a condition: the
 // environment costs some megabytes.
-var newEnv = sync.OnceValues(func() (*cel.Env, error) {
+var newEnv = sync.OnceValues(func() (*conditionsEnv, error) {
 	base := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion())
 	extended, err := base.Extend(environment.VersionedOptions{
 		IntroducedVersion: version.MajorMinor(1, 0),
@@ -82,7 +89,15 @@ var newEnv = sync.OnceValues(func() (*cel.Env, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the CEL environment: %w", err)
 	}
-	return extended.Env(environment.NewExpressions)
+	env, err := extended.Env(environment.NewExpressions)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the CEL environment: %w", err)
+	}
+	functions, err := functionsOf(env)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the functions of CEL: %w", err)
+	}
+	return &conditionsEnv{env, functions}, nil
 })
 
 // What the schema of a policy allows. Beyond it nothing is compiled.
@@ -111,13 +126,14 @@ func Compile(list []v1alpha1.MatchCondition) (*Program, field.ErrorList) {
 	}
 	program := &Program{}
 	var errs field.ErrorList
+	var regexes regexSize
 	for i, from := range list {
 		at := path.Index(i).Child("expression")
 		if utf8.RuneCountInString(from.Expression) > maxExpression {
 			errs = append(errs, field.TooLong(at, "", maxExpression))
 			continue
 		}
-		compiled, err := compile(env, from.Expression)
+		compiled, err := compile(env, from.Expression, &regexes)
 		if err != nil {
 			errs = append(errs, field.Invalid(at, from.Expression, err.Error()))
 			continue
@@ -148,12 +164,13 @@ func firstOf(errs []*cel.Error, expression string) error {
 	return errors.New(shown)
 }
 
-func compile(env *cel.Env, expression string) (programs [limits]func() (cel.Program, error), err error) {
+func compile(env *conditionsEnv, expression string, size *regexSize) (programs [limits]func() (cel.Program, error), err error) {
 	parsed, issues := env.Parse(expression)
 	if errs := issues.Errors(); len(errs) > 0 {
 		return programs, firstOf(errs, expression)
 	}
-	if err := checkRegexes(parsed); err != nil {
+	regexes, err := regexesOf(parsed, size)
+	if err != nil {
 		return programs, err
 	}
 	ast, issues := env.Check(parsed)
@@ -163,10 +180,12 @@ func compile(env *cel.Env, expression string) (programs [limits]func() (cel.Prog
 	if ast.OutputType() != cel.BoolType {
 		return programs, fmt.Errorf("must yield a bool, and yields %s", ast.OutputType())
 	}
+	bounds := &bounds{functions: env.functions, regexes: regexes}
 	for i := range programs {
 		// Requests that cost little, as all do, never need the lower limits.
 		programs[i] = sync.OnceValues(func() (cel.Program, error) {
-			return env.Program(ast, cel.CostLimit(MaxCost>>i), cel.InterruptCheckFrequency(celconfig.CheckFrequency))
+			return env.Program(ast, cel.CostLimit(MaxCost>>i), cel.CostTracking(bounds), cel.CostTrackerOptions(trackers()...),
+				cel.CustomDecoratorV2(bounds.decorate), cel.InterruptCheckFrequency(celconfig.CheckFrequency))
 		})
 	}
 	for _, program := range programs[:2] {

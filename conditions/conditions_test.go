@@ -63,8 +63,14 @@ func TestCompileNamesTheExpressionAndThePlace(t *testing.T) {
 		"very wrong":           {strings.Repeat("ü", 4000), "(99 more)"},
 		"out of syntax":        {`object.metadata.name ==`, `spec.matchConditions[1].expression: Invalid value: "object.metadata.name ==": ERROR: <input>:1:24: Syntax error`},
 		"an unknown variable":  {`objekt.metadata.name == 'a'`, `undeclared reference to 'objekt'`},
-		"a regex of 3,000,000": {`'a'.matches('(?:` + strings.Repeat("a", 3000) + `){1000}')`, "compile to 3001000 instructions, more than 2000"},
-		"regexes together":     {`'a'.find('.{999}') == '' && ` + strings.Repeat(`'a'.findAll('(ab){999}', 1) == [] && `, 9) + `true`, "more than 2000"},
+		"a regex of 3,000,000": {`'a'.matches('(?:` + strings.Repeat("a", 3000) + `){1000}')`, "compile to 3000002 instructions, more than 10000"},
+		"regexes together":     {`'a'.find('.{999}') == '' && 'a'.findAll('(ab){999}', 1) == [] && matches('a', '(abcd){999}') && 'a'.matches('(bcd){999}')`, "compile to 15992 instructions, more than 10000"},
+		"classes together":     {`'a'.matches('` + strings.Repeat(`\\pL`, 500) + `')`, "ranges, more than 50000"},
+		"a regex of an object": {`object.metadata.name.matches(object.metadata.annotations["re"])`, "the pattern of matches must be written as text, so that what it costs is known"},
+		"a regex of namespace": {`matches(object.metadata.name, namespaceObject.metadata.name)`, "the pattern of matches must be written as text"},
+		"a regex of parts":     {`object.metadata.name.find("x{1000}" + "x{1000}") == ""`, "the pattern of find must be written as text"},
+		"a regex of a list":    {`["x{1000}"].exists(re, object.metadata.name.findAll(re, 1).size() > 0)`, "the pattern of findAll must be written as text"},
+		"no regex to find":     {`'a'.find('(') == ''`, "missing closing )"},
 		"no regex":             {`'a'.matches('(')`, "invalid matches argument"},
 		"no bool":              {`'a' + 'b'`, `must yield a bool, and yields string`},
 	}
@@ -91,9 +97,24 @@ func TestTheExpressionsOfAPolicyTogetherHaveABound(t *testing.T) {
 }
 
 func TestRegularExpressionsOfOrdinarySizeAreTaken(t *testing.T) {
-	expression := `object.metadata.name.matches("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$") && object.metadata.name.find("[a-z]{1,253}") != ""`
-	if _, errs := conditions.Compile(list(expression)); errs != nil {
-		t.Error(errs)
+	names := make([]string, 180)
+	for i := range names {
+		names[i] = fmt.Sprint("agent-name-", i)
+	}
+	for name, pattern := range map[string]string{
+		"a name":               "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+		"a long name":          "[a-z]{1,253}",
+		"letters and digits":   `^[\\p{L}\\p{N}]{1,63}$`,
+		"many word characters": `\\w{1,1000}`,
+		"many characters":      "^.{1,1000}$",
+		"180 names":            "^(" + strings.Join(names, "|") + ")$",
+		"a token":              `^[A-Za-z0-9_-]{1,1000}\\.[A-Za-z0-9_-]{1,1000}\\.[A-Za-z0-9_-]{1,1000}$`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, errs := conditions.Compile(list(fmt.Sprintf(`object.metadata.name.matches("%s")`, pattern))); errs != nil {
+				t.Error(errs)
+			}
+		})
 	}
 }
 
