@@ -77,8 +77,8 @@ func regexesOf(parsed *cel.Ast, sum *regexSize) (map[string]*pattern, error) {
 	return patterns, nil
 }
 
-// compiledSize is how many instructions a regular expression compiles to, as regexp/syntax does but for (x*)*. A class is one, whatever its ranges.
-// Its parser takes no expression of more than some millions.
+// compiledSize is how many instructions a regular expression compiles to, as regexp/syntax does but for (x*)*. A class is one,
+// whatever its ranges. Its parser takes no expression of more than some millions.
 func compiledSize(re *syntax.Regexp) int {
 	size := 0
 	for _, sub := range re.Sub {
@@ -99,8 +99,9 @@ func compiledSize(re *syntax.Regexp) int {
 		return size + 1
 	case syntax.OpRepeat:
 		return repeatedSize(size, re.Min, re.Max)
+	default: // a character, a class or a place
+		return 1
 	}
-	return 1
 }
 
 // repeatedSize is how many instructions x{least,most} compiles to: each x beyond the least has one for the choice.
