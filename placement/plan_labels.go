@@ -100,12 +100,17 @@ func decideConflict(wishes []label, mine labelClaim, have string) labelDecision 
 			by[l.policy.conflictPolicy] = l.policy
 		}
 	}
-	if by[v1alpha1.ConflictPreferPolicy] != nil {
-		mine.policy = by[v1alpha1.ConflictPreferPolicy].name
+	rejecting := by[v1alpha1.ConflictReject]
+	switch prefers := by[v1alpha1.ConflictPreferPolicy]; {
+	case prefers != nil && !isLabel(mine.key, have):
+		if rejecting == nil || !rejecting.denies() {
+			rejecting = prefers // What could not be given back is not taken.
+		}
+	case prefers != nil:
+		mine.policy = prefers.name
 		mine.overridden, mine.hasOverridden = have, true
 		return labelDecision{outcome: Replaced, other: have, writes: true, claim: mine}
 	}
-	rejecting := by[v1alpha1.ConflictReject]
 	if rejecting == nil {
 		return labelDecision{outcome: Kept, other: have}
 	}
