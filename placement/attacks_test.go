@@ -19,6 +19,8 @@ type attack struct {
 	policies []v1alpha1.PlacementPolicy
 	edit     func(ds *appsv1.DaemonSet)
 	update   bool // of a DaemonSet that is the same but for its image
+	// annotate is an update of a DaemonSet that is the same but for an annotation.
+	annotate bool
 	denied   string
 }
 
@@ -223,6 +225,19 @@ func attacks(t testing.TB) map[string]attack {
 			},
 			update: true,
 		},
+		"100 policies, of which half act always and half wait, that contradict each other, for 60 terms and an annotation of 90 labels": {
+			policies: append(policies(t, 50, "nodeSelectorFrom: [{type: WorkloadAnnotation}]\nnodeRequirements: ["+excluding("b")+"]"),
+				prefixed("always", policies(t, 50, "updatePolicy: Always\nvalidationActions: [Warn]\nnodeSelectorFrom: [{type: WorkloadAnnotation}]\nnodeRequirements: ["+excluding("a")+"]"))...),
+			edit: func(ds *appsv1.DaemonSet) {
+				ds.Annotations = map[string]string{v1alpha1.DefaultWorkloadAnnotation: labelsText(90)}
+				required(ds, numbered(60, func(int) corev1.NodeSelectorTerm {
+					return corev1.NodeSelectorTerm{MatchExpressions: numbered(32, func(i int) corev1.NodeSelectorRequirement {
+						return corev1.NodeSelectorRequirement{Key: fmt.Sprintf("x%d", i), Operator: corev1.NodeSelectorOpIn, Values: []string{"a", "b"}}
+					})}
+				}))
+			},
+			annotate: true,
+		},
 		"100 policies that wait, and a selector that is none": {
 			policies: policies(t, 100, "updatePolicy: CreateOnly\n"+ownLabel),
 			edit:     noLabels, update: true,
@@ -242,6 +257,11 @@ func attacks(t testing.TB) map[string]attack {
 	}
 }
 
+// excluding is expressions of 32 keys.
+func excluding(value string) string {
+	return strings.Join(numbered(32, func(i int) string { return fmt.Sprintf("{key: x%d, operator: NotIn, values: [%s]}", i, value) }), ", ")
+}
+
 // labelsText is an annotation of so many labels.
 func labelsText(n int) string {
 	return strings.Join(numbered(n, func(i int) string { return fmt.Sprintf("example.com/label-%d=a", i) }), ",")
@@ -257,6 +277,10 @@ func (a *attack) ask(t testing.TB) (placement.Policies, write) {
 	if a.update {
 		w.Old = ds.DeepCopy()
 		ds.Spec.Template.Spec.Containers[0].Image = "example-image:next"
+	}
+	if a.annotate {
+		w.Old = ds.DeepCopy()
+		metav1.SetMetaDataAnnotation(&ds.ObjectMeta, "a", "b")
 	}
 	return compile(t, a.policies...), w
 }

@@ -54,6 +54,7 @@ func (r *reading) decide(enforced, others []applicable) Outcome {
 		changed: r.changed, write: r,
 	}
 	e.acting, e.waiting = r.split(enforced)
+	e.awaiting = awaiting(e.waiting)
 	entering := r.entering(e.waiting)
 	e.waiting = slices.Concat(e.waiting, others)
 	if !r.changed {
@@ -129,7 +130,7 @@ func (e *evaluation) violationsOf(entering []applicable) []Violation {
 		return nil
 	}
 	judged := *e
-	judged.acting, judged.changed = entering, false
+	judged.acting, judged.awaiting, judged.changed = entering, nil, false
 	return judged.resolve().violations
 }
 
@@ -139,7 +140,7 @@ func (e *evaluation) violationsOf(entering []applicable) []Violation {
 // new. What only nodes forbid is no change where the stored template stays.
 func (r *reading) ratchet(e *evaluation, violations []Violation) bool {
 	stored := evaluation{
-		object: r.stored, start: r.was, stored: r.was.claims, waiting: e.waiting,
+		object: r.stored, start: r.was, stored: r.was.claims, waiting: e.waiting, awaiting: e.awaiting,
 		changed: e.changed, write: e.write,
 	}
 	stored.acting = filter(e.acting, func(a applicable) bool { return !a.comesIntoScope(r.Question) })

@@ -18,6 +18,8 @@ type evaluation struct {
 	// acting are the policies that act on this write, waiting the others that
 	// select the object.
 	acting, waiting []applicable
+	// awaiting are those of waiting that act with the next change of the template.
+	awaiting []applicable
 	// changed says that the author changed the template, and contradicted that
 	// policies have been put among waiting because of a contradiction.
 	changed, contradicted bool
@@ -43,8 +45,9 @@ func (e *evaluation) resolve() plan {
 	if !e.start.claims.empty() || !e.stored.empty() {
 		kept = collect(e.waiting, e.object)
 	}
+	awaited := e.awaited()
 	var p plan
-	released := e.released(&wanted, &kept)
+	released := e.released(&wanted, &kept, &awaited)
 	p.after, p.removed = e.takeBack(&released)
 	if e.changed && !e.stored.empty() {
 		p.after = e.hold(p.after, &kept)
@@ -60,7 +63,8 @@ func (e *evaluation) resolve() plan {
 	for _, f := range wanted.failures {
 		p.violations = append(p.violations, f.violation())
 	}
-	p = p.with(planLabels(p.after, wanted.labels))
+	before := p.after
+	p = p.with(planLabels(p.after, wanted.labels, &awaited))
 	p = p.with(planRequirements(p.after, wanted.requirements))
 	p = p.with(planTolerations(p.after, wanted.tolerations))
 	p = p.fits(e)
@@ -68,6 +72,9 @@ func (e *evaluation) resolve() plan {
 		return p
 	}
 	culprit, contradiction := findContradiction(&p.after, &wanted)
+	if contradiction == nil {
+		culprit, contradiction = p.contradictsAwaited(&before, &wanted, &awaited)
+	}
 	if contradiction == nil {
 		return p
 	}
@@ -226,7 +233,7 @@ func (e *evaluation) hold(h hands, kept *required) hands {
 			held.tolerations = append(held.tolerations, toleration{policy: by, Toleration: claim.Toleration})
 		}
 	}
-	h = planLabels(h, held.labels).after
+	h = planLabels(h, held.labels, nil).after
 	h = planRequirements(h, held.requirements).after
 	return planTolerations(h, held.tolerations).after
 }

@@ -11,8 +11,9 @@ import (
 	"berth.dev/berth/api/v1alpha1"
 )
 
-// planLabels puts required labels into the nodeSelector.
-func planLabels(h hands, wanted []label) step {
+// planLabels puts required labels into the nodeSelector, but for those that contradict
+// what is awaited; nil: nothing is.
+func planLabels(h hands, wanted []label, awaited *required) step {
 	s := step{after: h}
 	if len(wanted) == 0 {
 		return s
@@ -24,7 +25,11 @@ func planLabels(h hands, wanted []label) step {
 		same := rest[:run(rest, sameKey)]
 		rest = rest[len(same):]
 		have, present := existing[same[0].key]
-		d := decideLabel(same, h.claims.label(same[0].key), have, present)
+		claim := h.claims.label(same[0].key)
+		d := decideLabel(same, claim, have, present)
+		if awaited != nil {
+			d = d.unless(same, awaited.labelsOf(same[0].key), claim)
+		}
 		for i := range same {
 			s.items = append(s.items, item{label: &same[i], outcome: d.outcome, other: d.other, policy: same[i].policy})
 		}
@@ -69,7 +74,7 @@ type labelDecision struct {
 func decideLabel(wishes []label, claim *labelClaim, have string, present bool) labelDecision {
 	first := wishes[0]
 	if wishes[len(wishes)-1].value != first.value {
-		v := conflictBetween(wishes)
+		v := conflictBetween(wishes, nil)
 		return labelDecision{outcome: InConflict, violation: &v}
 	}
 	mine := labelClaim{policy: first.policy.name, key: first.key, value: first.value}
@@ -91,6 +96,18 @@ func decideLabel(wishes []label, claim *labelClaim, have string, present bool) l
 	return decideConflict(wishes, mine, have)
 }
 
+// unless turns the decision into a conflict where another value would be written than
+// policies that wait require, be it in place of an earlier one of berth's own.
+func (d labelDecision) unless(wishes, awaited []label, claim *labelClaim) labelDecision {
+	writes := d.writes && d.outcome != Present ||
+		d.outcome == InConflict && claim != nil && !slices.ContainsFunc(awaited, func(l label) bool { return l.policy.name == claim.policy })
+	if !writes || !contradicts(wishes, awaited) {
+		return d
+	}
+	v := conflictBetween(wishes, awaited)
+	return labelDecision{outcome: InConflict, other: d.other, violation: &v}
+}
+
 // decideConflict decides between what policies want and another value of the
 // author's own. The most resolute of the policies counts.
 func decideConflict(wishes []label, mine labelClaim, have string) labelDecision {
@@ -100,12 +117,17 @@ func decideConflict(wishes []label, mine labelClaim, have string) labelDecision 
 			by[l.policy.conflictPolicy] = l.policy
 		}
 	}
-	if by[v1alpha1.ConflictPreferPolicy] != nil {
-		mine.policy = by[v1alpha1.ConflictPreferPolicy].name
+	rejecting := by[v1alpha1.ConflictReject]
+	switch prefers := by[v1alpha1.ConflictPreferPolicy]; {
+	case prefers != nil && !isLabel(mine.key, have):
+		if rejecting == nil || !rejecting.denies() {
+			rejecting = prefers // What could not be given back is not taken.
+		}
+	case prefers != nil:
+		mine.policy = prefers.name
 		mine.overridden, mine.hasOverridden = have, true
 		return labelDecision{outcome: Replaced, other: have, writes: true, claim: mine}
 	}
-	rejecting := by[v1alpha1.ConflictReject]
 	if rejecting == nil {
 		return labelDecision{outcome: Kept, other: have}
 	}
@@ -114,21 +136,26 @@ func decideConflict(wishes []label, mine labelClaim, have string) labelDecision 
 	return labelDecision{outcome: InConflict, other: have, violation: &v}
 }
 
-// conflictBetween is that policies want different values of one key.
-func conflictBetween(wanted []label) Violation {
-	var wishes []string
+// conflictBetween is that policies want different values of one key: some that act on
+// this write, whose violation it is, and others that wait.
+func conflictBetween(wanted, awaited []label) Violation {
 	names := make(map[string]bool, len(wanted))
 	by := wanted[0].policy
 	for _, l := range wanted {
 		names[l.policy.name] = true
-		if len(wishes) <= mostOthers {
-			wishes = append(wishes, fmt.Sprintf("%s (from %s)", l, l.origin))
-		}
 		if l.policy.denies() && !by.denies() {
 			by = l.policy
 		}
 	}
-	if more := len(wanted) - len(wishes); more > 0 {
+	all := wanted
+	if len(awaited) > 0 {
+		all = merged(wanted, awaited, compareLabels)
+	}
+	var wishes []string
+	for _, l := range all[:min(len(all), mostOthers+1)] {
+		wishes = append(wishes, fmt.Sprintf("%s (from %s)", l, l.origin))
+	}
+	if more := len(all) - len(wishes); more > 0 {
 		wishes = append(wishes, fmt.Sprintf("and %d more policies require other values", more))
 	}
 	v := by.violation(field.Forbidden(nodeSelectorPath.key(wanted[0].key).field,

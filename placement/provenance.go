@@ -125,7 +125,8 @@ func (w *Written) explain(verdicts []Verdict) {
 			continue
 		}
 		for _, item := range v.Items {
-			if item.Outcome == Present && item.What == w.What && sameUnit(item.Field, w.Field) {
+			// What berth wrote the policy requires also where it came into conflict with others.
+			if (item.Outcome == Present || !w.Author) && item.What == w.What && sameUnit(item.Field, w.Field) {
 				w.Policy, w.Source = v.Policy, item.Source
 				return
 			}

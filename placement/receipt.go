@@ -112,6 +112,9 @@ func (j *claimsJSON) claims() claims {
 		for key, value := range of.NodeSelector {
 			claim := labelClaim{policy: policy, key: key, value: value}
 			claim.overridden, claim.hasOverridden = j.Overridden[key]
+			if claim.hasOverridden && !isLabel(key, claim.overridden) {
+				continue // berth overrides none, and would write it back.
+			}
 			c.labels = append(c.labels, claim)
 		}
 		for _, r := range of.NodeRequirements {

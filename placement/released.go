@@ -7,7 +7,7 @@ import "slices"
 // proof: what could be the author's by now stays, as the author's.
 type released struct{ berths, authors claims }
 
-func (e *evaluation) released(wanted, kept *required) released {
+func (e *evaluation) released(wanted, kept, awaited *required) released {
 	var r released
 	if e.start.claims.empty() {
 		return r
@@ -17,6 +17,9 @@ func (e *evaluation) released(wanted, kept *required) released {
 	for _, claim := range e.start.claims.labels {
 		if all.hasLabel(claim.key, claim.value) || !e.releases(claim.policy, all.failed) {
 			continue
+		}
+		if wishes := wanted.labelsOf(claim.key); len(wishes) > 0 && contradicts(wishes, awaited.labelsOf(claim.key)) {
+			continue // Nothing else comes in its place: see plan_waiting.go.
 		}
 		// berth's own value gives way to another one that is required.
 		of := r.of(labels && !acting.keys[claim.key] && !e.giveWay.has(claim.key))

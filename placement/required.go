@@ -111,9 +111,7 @@ func collect(policies []applicable, object *readObject) required {
 		}
 	}
 	slices.SortStableFunc(set.labels, compareLabels)
-	slices.SortStableFunc(set.requirements, func(a, b requirement) int {
-		return compareRequirements(a.NodeSelectorRequirement, b.NodeSelectorRequirement)
-	})
+	slices.SortStableFunc(set.requirements, compareWishes)
 	return set
 }
 
@@ -198,6 +196,10 @@ func (s *requiredSet) hasToleration(t corev1.Toleration) bool {
 
 func compareLabels(a, b label) int {
 	return cmp.Or(strings.Compare(a.key, b.key), strings.Compare(a.value, b.value))
+}
+
+func compareWishes(a, b requirement) int {
+	return compareRequirements(a.NodeSelectorRequirement, b.NodeSelectorRequirement)
 }
 
 func compareRequirements(a, b corev1.NodeSelectorRequirement) int {

@@ -103,6 +103,11 @@ func validateRequirement(at *field.Path, from *corev1.NodeSelectorRequirement, v
 	return errs
 }
 
+// isLabel says whether a key and its value can be a label of a node.
+func isLabel(key, value string) bool {
+	return len(labelvalidation.IsValidLabelValue(value)) == 0 && len(labelvalidation.IsQualifiedName(key)) == 0
+}
+
 func validateLabelValue(at *field.Path, value string) field.ErrorList {
 	var errs field.ErrorList
 	for _, problem := range labelvalidation.IsValidLabelValue(value) {

@@ -113,3 +113,24 @@ func FuzzWhatIsTheAuthorsIsWhatTheAuthorWrote(f *testing.F) {
 		}
 	})
 }
+
+// Two policies that came to contradict each other are in conflict: the one for which berth wrote requires it still.
+func TestWhatAPolicyRequiresInAConflictHasItsSource(t *testing.T) {
+	for name, test := range map[string]struct{ a, b, field, what, source string }{
+		"a label":       {"nodeSelector: {pool: a}", "nodeSelector: {pool: b}", "nodeSelector[pool]", "pool=b", "its nodeSelector"},
+		"an expression": {"nodeSelector: {pool: a}", "nodeRequirements: [{key: pool, operator: In, values: [b]}]", "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]", "pool In [b]", "its nodeRequirements"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := policy(t, "two-b", test.b)
+			stored := admit(t, compile(t, b), write{DaemonSet: daemonSet(t, tutorial)})
+			both := compile(t, policy(t, "two-a", test.a), b)
+			selected, _ := applicable(both, write{DaemonSet: stored, Old: stored})
+			verdicts := selected.Verdicts(placement.NextTemplateChange(placement.ObjectOf(stored), nil))
+			got := placement.Provenance(placement.ObjectOf(stored), verdicts)
+			want := []placement.Written{{Field: "spec.template.spec." + test.field, What: test.what, Policy: "two-b", Source: test.source}}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("who wrote what (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
