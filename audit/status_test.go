@@ -170,7 +170,7 @@ func TestAPolicyOfWhichVeryMuchIsWrongGetsAStatus(t *testing.T) {
 	startReplica(t)
 	policy := newPolicy("long", "long")
 	for i := range 64 {
-		expression := strings.Repeat("ü", 1000) + strings.Repeat("x", 3000)
+		expression := strings.Repeat("ü", 64) + strings.Repeat("x", 190)
 		policy.Spec.MatchConditions = append(policy.Spec.MatchConditions, v1alpha1.MatchCondition{Name: fmt.Sprint("c", i), Expression: expression})
 	}
 	apiserver.Create(t, c, policy)
