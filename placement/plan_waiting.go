@@ -46,6 +46,12 @@ func contradicts(wishes, awaited []label) bool {
 	return len(awaited) > 0 && (awaited[0].value != wishes[0].value || awaited[len(awaited)-1].value != wishes[0].value)
 }
 
+// contradictsLabel says whether what is required of a key is another label than what is awaited.
+func (r *required) contradictsLabel(key string, awaited *required) bool {
+	wishes := r.labelsOf(key)
+	return len(wishes) > 0 && contradicts(wishes, awaited.labelsOf(key))
+}
+
 // contradictsAwaited returns an error where no node could match any more what is
 // written now together with what waits, of the keys of which anything is written.
 // before is the template without what is written now: what its author says against

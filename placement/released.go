@@ -15,11 +15,8 @@ func (e *evaluation) released(wanted, kept, awaited *required) released {
 	acting, all := newRequiredSet(wanted), newRequiredSet(wanted, kept)
 	labels, requirements, tolerations := e.isAuthors(UnitNodeSelector), e.isAuthors(UnitRequired), e.isAuthors(UnitTolerations)
 	for _, claim := range e.start.claims.labels {
-		if all.hasLabel(claim.key, claim.value) || !e.releases(claim.policy, all.failed) {
-			continue
-		}
-		if wishes := wanted.labelsOf(claim.key); len(wishes) > 0 && contradicts(wishes, awaited.labelsOf(claim.key)) {
-			continue // Nothing else comes in its place: see plan_waiting.go.
+		if all.hasLabel(claim.key, claim.value) || !e.releases(claim.policy, all.failed) || wanted.contradictsLabel(claim.key, awaited) {
+			continue // In the last case nothing else comes in its place: see plan_waiting.go.
 		}
 		// berth's own value gives way to another one that is required.
 		of := r.of(labels && !acting.keys[claim.key] && !e.giveWay.has(claim.key))

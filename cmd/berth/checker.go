@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -118,24 +117,6 @@ func (c *checker) unknown(daemonSets []report.DaemonSet) (findings []report.Find
 		note("unknown-nodes", "nodes", "no nodes are among the input, so where pods run is not known: add kubectl get nodes -o yaml with --nodes")
 	}
 	return findings
-}
-
-// row is what is said of one DaemonSet, so far.
-type row struct {
-	report.DaemonSet
-}
-
-func (c *checker) row(namespace, name string, place manifests.Place) *row {
-	return &row{report.DaemonSet{Namespace: cmp.Or(namespace, c.namespace, metav1.NamespaceDefault), Name: name, Place: report.Place(place)}}
-}
-
-func (r *row) add(f report.Finding) {
-	f.Object = "DaemonSet/" + r.Namespace + "/" + r.Name
-	r.Findings = append(r.Findings, f)
-}
-
-func (r *row) addProblem(p *manifests.Problem) {
-	r.add(report.Finding{Rule: string(p.Rule), Severity: report.Error, Field: p.Field, Message: p.Message, Place: report.Place(p.Place)})
 }
 
 // daemonSet looks at one, with what is wrong with its manifest.

@@ -72,26 +72,31 @@ func (o *diffOptions) read(ctx context.Context, stdin io.Reader) (*diffInput, er
 		input.assumePods("without a cluster")
 		return input, err
 	}
+	return input, o.readCluster(ctx, input)
+}
+
+// readCluster reads the facts and the DaemonSets of a cluster.
+func (o *diffOptions) readCluster(ctx context.Context, input *diffInput) error {
 	live, err := o.cluster.connect()
 	if err != nil && !o.cluster.named() {
-		return nil, fmt.Errorf("no Nodes are among -f, so a cluster has to be asked, and there is none: add what kubectl get nodes -o yaml prints, or name a cluster with --context: %w", err)
+		return fmt.Errorf("no Nodes are among -f, so a cluster has to be asked, and there is none: add what kubectl get nodes -o yaml prints, or name a cluster with --context: %w", err)
 	} else if err != nil {
-		return nil, err
+		return err
 	}
 	if err := live.addFacts(ctx, input.before); err != nil {
-		return nil, err
+		return err
 	}
 	var unknown unknowns
 	if err := live.addPodDefaults(ctx, input.before, &unknown); err != nil {
-		return nil, err
+		return err
 	}
 	for _, said := range unknown.said {
 		input.assumed = append(input.assumed, "not known: "+said)
 	}
 	if err := input.change(&o.changes); err != nil {
-		return nil, err
+		return err
 	}
-	return input, input.addLive(ctx, live)
+	return input.addLive(ctx, live)
 }
 
 func readPaths(set *manifests.Set, stdin io.Reader, paths []string) error {
