@@ -21,7 +21,7 @@ kind: LimitRange
 metadata: {name: defaults}
 spec: {limits: [{type: Container, default: {cpu: 400m, memory: 64Mi}, defaultRequest: {cpu: 150m}}, {type: Pod, max: {cpu: "9"}}]}
 `, "create", "-n", namespace, "-f", "-")
-	kubectl(t, "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: e2e-diff}, handler: e2e, overhead: {podFixed: {cpu: 30m, memory: 8Mi}}}", "create", "-f", "-")
+	kubectl(t, "---\n{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: e2e-diff}, handler: e2e, overhead: {podFixed: {cpu: 30m, memory: 8Mi}}}", "create", "-f", "-")
 	t.Cleanup(func() { _, _, _ = cp.Kubectl(bare(), "", "delete", "runtimeclass", "e2e-diff") })
 	kubectl(t, `
 apiVersion: apps/v1

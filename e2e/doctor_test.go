@@ -100,6 +100,7 @@ func (i *installation) patch(kind, name, patch, back string) func() {
 // create makes an object, and returns what deletes it.
 func (i *installation) create(manifest string) func() {
 	i.Helper()
+	manifest = "---\n" + manifest // kubectl 1.32 takes what begins with a brace for JSON
 	i.kubectl(manifest, "create", "-f", "-")
 	return func() { i.kubectl(manifest, "delete", "-f", "-") }
 }
