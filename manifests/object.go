@@ -37,7 +37,7 @@ type object struct {
 	located
 	metav1.TypeMeta
 	namespace, name string
-	// generated is that the API server makes the name, of this one.
+	// generated is that the API server makes the name, of this one if there is any.
 	generated bool
 	// stored is that a cluster has printed it.
 	stored bool
@@ -161,8 +161,12 @@ func meant(kind metav1.TypeMeta) string {
 
 // put takes an object in place of one of the same name, as kubectl apply would, and returns that.
 func put[T any](s *Set, list *[]T, o *object, taken T) (earlier *T) {
+	if o.generated {
+		*list = append(*list, taken)
+		return nil
+	}
 	key := o.Kind + "/" + o.name
-	if i, found := s.named[key]; found && o.name != "" && !o.generated {
+	if i, found := s.named[key]; found {
 		before := (*list)[i]
 		(*list)[i] = taken
 		return &before
@@ -199,7 +203,8 @@ func (s *Set) daemonSet(o *object) {
 	}
 }
 
-// beside takes what is of use where a cluster has printed it. What is wrong with it is nobody's question.
+// beside takes what pods there are, where a cluster has printed them, and what adds to their requests. What is wrong with these is
+// nobody's question.
 func (s *Set) beside(o *object) {
 	switch o.Kind {
 	case "Pod":

@@ -18,6 +18,7 @@ func TestWhatIsNotWhatItSaysIsAProblemAtItsPlace(t *testing.T) {
 		daemonSet("      nodeSelector: {a: b, gpu: yes}"):                                  "7:28 malformed: spec.template.spec.nodeSelector[gpu]: must be text, and is true or false: put it in quotes",
 		daemonSet("      containers: [{name: a}, {name: 1}]"):                              "7:32 malformed: spec.template.spec.containers[1].name: must be text, and is a number: put it in quotes",
 		daemonSet("      hostNetwork: \"true\""):                                           "7:7 malformed: spec.template.spec.hostNetwork: must be true or false, and is text",
+		daemonSet("      priority: 2147483648"):                                            "7:7 malformed: spec.template.spec.priority: 2147483648 does not fit",
 		daemonSet("      priority: a"):                                                     "7:7 malformed: spec.template.spec.priority: must be a number, and is text",
 		daemonSet("      containers: {}"):                                                  "7:7 malformed: spec.template.spec.containers: must be a list, and is an object",
 		daemonSet("      nodeSelector: {a b: c}"):                                          `7:22 malformed: spec.template.spec.nodeSelector[a b]: Invalid value: "a b": name part must consist of`,
@@ -90,6 +91,10 @@ func TestTheShippedPoliciesAreNoProblem(t *testing.T) {
 
 func TestTwoOfOneGeneratedNameAreTwo(t *testing.T) {
 	const policy = "apiVersion: berth.dev/v1alpha1\nkind: PlacementPolicy\nmetadata: {generateName: pool-}\nspec: {nodeSelector: {pool: a}}\n---\n"
+	named := strings.Replace(policy, "generateName: pool-", "name: pool-", 1)
+	if set := read(t, policy+named); len(set.Policies) != 2 || set.Policies[0].Object.GenerateName == "" {
+		t.Errorf("a name that is like a generated one takes its place: %v", set.Policies)
+	}
 	if set := read(t, policy+policy); len(set.Policies) != 2 || len(set.Problems) > 0 {
 		t.Errorf("%d policies, problems %v", len(set.Policies), set.Problems)
 	}

@@ -27,11 +27,14 @@ func typeError(err error, object *yaml.Node) *mistyped {
 		return &mistyped{message: strings.TrimPrefix(err.Error(), "json: ")}
 	}
 	wanted, quote := wordOf[typed.Type.Kind()], ""
-	value, _, _ := strings.Cut(typed.Value, " ") // of "number 1.5"
+	value, digits, _ := strings.Cut(typed.Value, " ") // of "number 1.5"
 	if wanted == text && (value == "bool" || value == "number") {
 		quote = ": put it in quotes"
 	}
 	m := &mistyped{typed.Field, fmt.Sprintf("must be %s, and is %s%s", wanted, valueWords[value], quote)}
+	if wanted == valueWords[value] {
+		m.message = fmt.Sprintf("%s does not fit: must be a smaller number, or a whole one", digits)
+	}
 	if path, found := wanted.misfit(object, "", strings.FieldsFunc(typed.Field, func(r rune) bool { return r == '.' })); found {
 		m.field = path
 	}
