@@ -3,6 +3,8 @@
 //
 //	coverage.go    where the pods of a template would run
 //	why.go         what keeps them off a node
+//	requests.go    what pods request, and what a pool is
+//	poddefaults.go  what the API server adds to their requests
 //	move.go        what a change of nodes or of a template does to pods
 //	would.go       the state of each node, where nothing is known of pods
 //	live.go        the state of each node, with the pods that are there
@@ -12,10 +14,13 @@ package coverage
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"berth.dev/berth/placement"
 )
 
 // Coverage is the nodes of a cluster as one DaemonSet sees them.
@@ -31,6 +36,12 @@ type Coverage struct {
 type Group struct {
 	Reason string   `json:"reason"`
 	Nodes  []string `json:"nodes"`
+}
+
+// DigestOf names all of a template that decides on nodes: two of one digest run on the same.
+func DigestOf(pod *corev1.PodTemplateSpec) string {
+	template := placement.TemplateOf(nil, &pod.Spec)
+	return fmt.Sprint(template.Digest(), template.NodeName, template.HostNetwork)
 }
 
 // Of returns where the pods of a template run.

@@ -1,13 +1,10 @@
 package coverage
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"berth.dev/berth/placement"
 )
 
 // Move is what a change does to the pods of one DaemonSet.
@@ -92,8 +89,7 @@ func NewNodes(before, after []*corev1.Node, poolLabels []string) *Nodes {
 
 // of returns the fates of a template's pods. Most changes are of few nodes: the others are looked at once.
 func (n *Nodes) of(pod *corev1.PodTemplateSpec) *fates {
-	template := placement.TemplateOf(nil, &pod.Spec)
-	digest := fmt.Sprint(template.Digest(), template.NodeName, template.HostNetwork)
+	digest := DigestOf(pod)
 	if known := n.fates[digest]; known != nil {
 		return known
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // PodDefaults is what the API server writes into pods that the scheduler counts, and that their templates need not say: the
-// defaults of the LimitRanges of their namespace, and the overhead of their RuntimeClass. Nil adds nothing.
+// defaults of the LimitRanges of their namespace, and the overhead of their RuntimeClass.
 type PodDefaults struct {
 	containers map[string][]corev1.LimitRangeItem // by namespace
 	overheads  map[string]corev1.ResourceList     // by RuntimeClass
@@ -35,9 +35,6 @@ func NewPodDefaults(limits []corev1.LimitRange, classes []nodev1.RuntimeClass) *
 // In returns the template of pods of a namespace with what they get (k8s.io/kubernetes plugin/pkg/admission/limitranger
 // mergePodResourceRequirements, and plugin/pkg/admission/runtimeclass setOverhead).
 func (d *PodDefaults) In(namespace string, template *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
-	if d == nil {
-		return template
-	}
 	items, class := d.containers[namespace], template.Spec.RuntimeClassName
 	if len(items) == 0 && class == nil {
 		return template

@@ -30,16 +30,6 @@ func (e *evaluation) awaited() required {
 	return collect(e.awaiting, e.object)
 }
 
-// labelsOf returns the labels of the key that are required.
-func (r *required) labelsOf(key string) []label {
-	first := r.label(key)
-	if first == nil {
-		return nil
-	}
-	i, _ := slices.BinarySearchFunc(r.labels, key, func(l label, key string) int { return compareLabels(l, label{key: key}) })
-	return r.labels[i : i+run(r.labels[i:], sameKey)]
-}
-
 // contradicts says whether labels of one key that are required, sorted by value, are
 // others than those that policies which wait require of it.
 func contradicts(wishes, awaited []label) bool {

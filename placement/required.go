@@ -117,11 +117,19 @@ func collect(policies []applicable, object *readObject) required {
 
 // label returns the first label of the key that is required; nil: none is.
 func (r *required) label(key string) *label {
+	if of := r.labelsOf(key); len(of) > 0 {
+		return &of[0]
+	}
+	return nil
+}
+
+// labelsOf returns the labels of the key that are required.
+func (r *required) labelsOf(key string) []label {
 	i, found := slices.BinarySearchFunc(r.labels, key, func(l label, key string) int { return strings.Compare(l.key, key) })
 	if !found {
 		return nil
 	}
-	return &r.labels[i]
+	return r.labels[i : i+run(r.labels[i:], sameKey)]
 }
 
 // run returns how many elements at the head of a sorted list are equal.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aymanbagabas/go-udiff"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	admissionv1 "k8s.io/api/admission/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -88,7 +87,7 @@ func (c *checker) check(ctx context.Context) (*report.Report, error) {
 	var findings []report.Finding
 	for i := range others {
 		p := &others[i]
-		if p.Kind == "DaemonSet" && p.Rule == manifests.RuleMalformed { // it could not even be decoded
+		if p.Kind == "DaemonSet" && p.Rule == manifests.RuleMalformed { // it has no row: it cannot be decoded, or there is no such kind
 			ds := c.row(p.Namespace, p.Name, p.Place)
 			ds.Verdict = report.Denied
 			ds.addProblem(p)
@@ -270,41 +269,14 @@ func (c *checker) apply(ds *report.DaemonSet, raw []byte, answer *admission.Answ
 	return nil
 }
 
-// patchedBy is the object after berth's JSON patch.
-func patchedBy(patch, raw []byte) ([]byte, error) {
-	operations, err := jsonpatch.DecodePatch(patch)
-	if err != nil {
-		return nil, fmt.Errorf("decode berth's own patch: %w", err)
-	}
-	patched, err := operations.Apply(raw)
-	if err != nil {
-		return nil, fmt.Errorf("apply berth's own patch: %w", err)
-	}
-	return patched, nil
-}
-
 func (c *checker) coverage(ds *appsv1.DaemonSet) *coverage.Coverage {
 	if len(c.set.Nodes) == 0 {
 		return nil
 	}
-	template := placement.TemplateOf(ds.Spec.Template.Labels, &ds.Spec.Template.Spec)
-	digest := fmt.Sprint(template.Digest(), template.NodeName, template.HostNetwork)
+	digest := coverage.DigestOf(&ds.Spec.Template)
 	if c.coverages[digest] == nil {
 		nodes := coverage.Of(&ds.Spec.Template, c.set.Nodes)
 		c.coverages[digest] = &nodes
 	}
 	return c.coverages[digest]
-}
-
-// unifiedDiff compares two objects as YAML.
-func unifiedDiff(file string, before, after []byte) (string, error) {
-	from, err := report.YAML(before)
-	if err != nil {
-		return "", err
-	}
-	to, err := report.YAML(after)
-	if err != nil {
-		return "", err
-	}
-	return udiff.Unified(file, file+" with berth", string(from), string(to)), nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth.dev/berth/placement"
 	"berth.dev/berth/report"
 )
 
@@ -86,7 +85,7 @@ func (o *diffOptions) flagGroups() []flagGroup {
 
 	output := newFlagGroup("Output")
 	output.flags.StringArrayVarP(&o.outputs, "output", "o", []string{"table"}, "`format`, or format=file: "+strings.Join(report.DiffFormats(), ", "))
-	output.flags.StringSliceVar(&o.poolLabels, "pool-label", placement.PoolLabels(), "`keys` of the labels that name a node's pool: the first that it has counts")
+	addPoolLabels(output, &o.poolLabels)
 	return []flagGroup{changes, input, o.scope.group(), output}
 }
 

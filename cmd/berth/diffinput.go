@@ -150,6 +150,16 @@ func (c *diffChanges) check(changes *manifests.Set) error {
 	return errNoChange
 }
 
+// malformed says what in files that are a cluster cannot be of one; nil: nothing.
+func malformed(set *manifests.Set) error {
+	for i := range set.Problems {
+		if set.Problems[i].Rule == manifests.RuleMalformed {
+			return problemError(&set.Problems[i])
+		}
+	}
+	return nil
+}
+
 func problemError(p *manifests.Problem) error {
 	return fmt.Errorf("%s: %s: %s", p.Place, p.Object, strings.Join(strings.Fields(p.Message), " "))
 }
@@ -196,10 +206,8 @@ func (i *diffInput) assumePods(want string) {
 
 // addStored takes the DaemonSets in files for those that exist.
 func (i *diffInput) addStored(namespace string) error {
-	for _, problem := range i.before.Problems {
-		if problem.Rule == manifests.RuleMalformed {
-			return problemError(&problem)
-		}
+	if err := malformed(i.before); err != nil {
+		return err
 	}
 	for n := range i.before.DaemonSets {
 		ds := &i.before.DaemonSets[n]

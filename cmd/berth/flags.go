@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	authenticationv1 "k8s.io/api/authentication/v1"
 
+	"berth.dev/berth/placement"
 	"berth.dev/berth/report"
 )
 
@@ -63,6 +64,11 @@ func (f *userFlags) addTo(group flagGroup, name string) {
 // info is what the API server would say of the user.
 func (f *userFlags) info() authenticationv1.UserInfo {
 	return authenticationv1.UserInfo{Username: f.name, Groups: append(slices.Clone(f.groups), "system:authenticated")}
+}
+
+// addPoolLabels adds the flag that says what a pool of nodes is.
+func addPoolLabels(group flagGroup, keys *[]string) {
+	group.flags.StringSliceVar(keys, "pool-label", placement.PoolLabels(), "`keys` of the labels that name a node's pool: the first that it has counts")
 }
 
 // choice is a flag that takes one of a few words.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"berth.dev/berth/placement"
 	"berth.dev/berth/report"
 )
 
@@ -63,7 +62,7 @@ func (o *mapOptions) flagGroups() []flagGroup {
 	input.flags.Lookup("namespace").Usage = "only DaemonSets of this `namespace` (default: all)"
 	output := newFlagGroup("Output")
 	output.flags.StringArrayVarP(&o.outputs, "output", "o", []string{"text"}, "`format`, or format=file: "+strings.Join(report.MapFormats(), ", ")+"; may be given more than once")
-	output.flags.StringSliceVar(&o.poolLabels, "pool-label", placement.PoolLabels(), "`keys` of the labels that name a node's pool: the first that it has counts")
+	addPoolLabels(output, &o.poolLabels)
 	scope := o.scope.group()
 	scope.title = "Scope, where the webhook configurations are not known"
 	return []flagGroup{input, output, scope}

@@ -58,10 +58,8 @@ func mapOfFiles(paths []string, stdin io.Reader) (*mapFacts, error) {
 		names = append(names, filepath.Base(path))
 	}
 	f.title = strings.Join(names, ", ")
-	for _, problem := range f.set.Problems {
-		if problem.Rule == manifests.RuleMalformed {
-			return nil, fmt.Errorf("%s: %s: %s", problem.Place, problem.Object, problem.Message)
-		}
+	if err := malformed(&f.set); err != nil {
+		return nil, err
 	}
 	from := strings.Join(paths, ", ")
 	switch {
